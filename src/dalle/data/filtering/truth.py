@@ -1,0 +1,26 @@
+"""How well the rules find the junk that was planted on purpose."""
+
+import pandas as pd
+
+from dalle.data.filtering.rules import RULES
+
+
+def score_against_truth(dropped: pd.DataFrame, truth: pd.DataFrame) -> dict[str, float]:
+    """`truth/RULE/precision` and `truth/RULE/recall` of every rule, from `dropped` and the truth's `pair_id, junk`.
+
+    A pair counts as found only by the rule of its own kind of junk. A rule that dropped nothing has no precision, one that
+    had nothing to find no recall: these keys are left out.
+    """
+    unknown = sorted(set(dropped.pair_id) - set(truth.pair_id))
+    if unknown:
+        raise ValueError(f"the truth knows nothing of {len(unknown)} dropped pairs, first {unknown[0]!r}: it belongs to other data")
+    junk = truth.set_index("pair_id").junk
+    scores: dict[str, float] = {}
+    for rule in RULES:
+        found = dropped.pair_id[dropped.rule == rule]
+        num_right, num_planted = int((junk[found] == rule).sum()), int((junk == rule).sum())
+        if len(found):
+            scores[f"truth/{rule}/precision"] = num_right / len(found)
+        if num_planted:
+            scores[f"truth/{rule}/recall"] = num_right / num_planted
+    return scores

@@ -1,0 +1,109 @@
+"""MS-COCO captions in their original layout."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dalle.data.manifest import manifest_from_rows
+from dalle.data.sources.rows import clean_caption, describe_files, is_inside, unlisted_files
+
+TREE = """{folder}/
+  annotations/captions_train{years}.json
+  annotations/captions_val{years}.json
+  train{years}/COCO_train{years}_000000000009.jpg ...
+  val{years}/COCO_val{years}_000000000042.jpg ..."""
+
+
+def read_coco(folder: Path | str, years: str = "2014") -> tuple[pd.DataFrame, list[str]]:
+    """(manifest, problems) of the splits 'train' and 'val', one pair an annotation, sorted by image and annotation.
+
+    Images without captions, captions without images and files that no annotation knows are problems. One of the splits may
+    be absent altogether; the pictures may also lie under `images/`.
+    """
+    folder = Path(folder)
+    parts = [_read_split(folder, split, years) for split in ("train", "val") if _annotations(folder, split, years).is_file()]
+    if not parts:
+        raise ValueError(f"{folder}: no MS-COCO captions; expected\n{TREE.format(folder=folder, years=years)}")
+    manifest = manifest_from_rows(row for rows, _ in parts for row in rows)
+    problems = [problem for _, problems in parts for problem in problems]
+    twice = manifest.pair_id.duplicated() | (manifest.split != manifest.groupby("image_id").split.transform("first"))
+    problems += [f"{folder}: annotation {pair_id} or its image is in both splits; left out of val" for pair_id in manifest.pair_id[twice]]
+    return manifest[~twice].reset_index(drop=True), problems
+
+
+def _read_split(folder: Path, split: str, years: str) -> tuple[list[dict[str, Any]], list[str]]:
+    path = _annotations(folder, split, years)
+    pictures = next((p for p in (folder / f"{split}{years}", folder / "images" / f"{split}{years}") if p.is_dir()), None)
+    if pictures is None:
+        raise ValueError(f"{folder}: {path.name} is there, its pictures are not; expected\n{TREE.format(folder=folder, years=years)}")
+    content = _load(path)
+    problems: list[str] = []
+    names = dict(_images(content["images"], path, problems))
+    captions: dict[int, list[tuple[int, str]]] = {image_id: [] for image_id in sorted(names)}
+    for pair_id, image_id, caption in _captions(content["annotations"], names, path, problems):
+        captions[image_id].append((pair_id, caption))
+    problems += [f"{path}: image {image_id} ({names[image_id]}) has no caption" for image_id in captions if not captions[image_id]]
+    problems += unlisted_files(pictures, {pictures / name for name in names.values()}, ("*.jpg", "*.png"))
+    captioned = [image_id for image_id in captions if captions[image_id]]
+    rows = []
+    for image_id, image in zip(captioned, describe_files([pictures / names[image_id] for image_id in captioned]), strict=True):
+        if isinstance(image, str):
+            problems.append(image)
+            continue
+        for pair_id, caption in sorted(captions[image_id]):
+            rows.append({"pair_id": str(pair_id), "image_id": str(image_id), "caption": caption, **image, "split": split})
+    return rows, problems
+
+
+def _annotations(folder: Path, split: str, years: str) -> Path:
+    return folder / "annotations" / f"captions_{split}{years}.json"
+
+
+def _load(path: Path) -> dict[str, list]:
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON: {error}") from None
+    for key in ("images", "annotations"):
+        if not isinstance(content, dict) or not isinstance(content.get(key), list):
+            raise ValueError(f"{path}: has no list '{key}'; expected the original captions file of MS-COCO")
+    return content
+
+
+def _images(entries: list, path: Path, problems: list[str]) -> Iterator[tuple[int, str]]:
+    """(id, file name) of every image entry that can be used."""
+    ids: set[int] = set()
+    names: set[str] = set()
+    for entry in entries:
+        image_id, name = (entry.get("id"), entry.get("file_name")) if isinstance(entry, dict) else (None, None)
+        if not isinstance(image_id, int) or not isinstance(name, str):
+            problems.append(f"{path}: an image without id or file_name: {str(entry)[:200]}")
+        elif image_id in ids or name in names:
+            problems.append(f"{path}: image {image_id} or its file {name} is listed twice; the first is used")
+        elif not is_inside(name):
+            problems.append(f"{path}: image {image_id}: its file_name {name!r} leads out of the folder; skipped")
+        else:
+            ids.add(image_id)
+            names.add(name)
+            yield image_id, name
+
+
+def _captions(entries: list, names: dict[int, str], path: Path, problems: list[str]) -> Iterator[tuple[int, int, str]]:
+    """(annotation id, image id, caption) of every annotation that can be used."""
+    ids: set[int] = set()
+    for entry in entries:
+        entry = entry if isinstance(entry, dict) else {}
+        pair_id, image_id, caption = entry.get("id"), entry.get("image_id"), entry.get("caption")
+        caption = clean_caption(caption) if isinstance(caption, str) else ""
+        if not isinstance(pair_id, int) or not caption:
+            problems.append(f"{path}: annotation {pair_id}: no id, or no caption")
+        elif image_id not in names:
+            problems.append(f"{path}: annotation {pair_id}: there is no image {image_id}")
+        elif pair_id in ids:
+            problems.append(f"{path}: annotation {pair_id} is listed twice; the first is used")
+        else:
+            ids.add(pair_id)
+            yield pair_id, image_id, caption

@@ -1,0 +1,20 @@
+"""How much may be wrong with a source before the work stops."""
+
+MAX_PROBLEM_FRACTION = 0.01
+NUM_SHOWN = 20
+
+
+def require_few_problems(problems: list[str], num_pairs: int, source: str) -> None:
+    """Raise a `ValueError` listing the first problems if no pair is left or more than 1 % as many problems as pairs exist.
+
+    Large collections always have a few broken entries, which are reported and set aside; more than that means a wrong
+    folder or an interrupted download, and training on the rest would hide it.
+    """
+    if num_pairs and len(problems) <= MAX_PROBLEM_FRACTION * num_pairs:
+        return
+    shown = "".join(f"\n  {problem}" for problem in problems[:NUM_SHOWN])
+    more = f"\n  ... and {len(problems) - NUM_SHOWN} more" if len(problems) > NUM_SHOWN else ""
+    raise ValueError(
+        f"{source}: {len(problems)} problems beside {num_pairs} usable pairs, more than {MAX_PROBLEM_FRACTION:.0%}; "
+        f"restore the files, or take out what lists them:{shown}{more}"
+    )

@@ -1,0 +1,130 @@
+"""WebDataset shards as img2dataset writes them: tar files of `<key>.jpg`, `<key>.txt`, `<key>.json`."""
+
+import json
+import multiprocessing
+import os
+import tarfile
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
+
+import pandas as pd
+
+from dalle.data.manifest import manifest_from_rows
+from dalle.data.sources.rows import clean_caption, decode_caption, describe_image, is_inside
+from dalle.progress import track
+
+IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "webp")
+POOL_FROM_SHARDS = 32  # below, starting processes costs more than they save
+
+Members = dict[str, tuple[int, int]]  # extension -> (offset, size) of one key
+
+
+def read_webdataset(folder: Path | str) -> tuple[pd.DataFrame, list[str]]:
+    """Index every `*.tar` of `folder` without unpacking: (manifest, problems), one pair an image, all 'train'.
+
+    A pair's id is `<shard's stem>/<key>`. The caption is `<key>.txt`, else "caption" of `<key>.json`; a blank one is kept,
+    for the filters to count. An image whose header cannot be read is kept with width = height = 0.
+    """
+    folder = Path(folder)
+    shards = sorted(folder.glob("*.tar"))
+    if not shards:
+        raise ValueError(f"{folder}: no WebDataset shards; expected\n{folder}/\n  00000.tar    of <key>.jpg, <key>.txt, <key>.json\n  ...")
+    if len(shards) < POOL_FROM_SHARDS:
+        parts = [index_shard(shard) for shard in track(shards, what=f"index {folder}", unit="shards")]
+    else:
+        # spawned, not forked: the caller may already run threads
+        with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
+            parts = list(track(pool.map(index_shard, shards), what=f"index {folder}", unit="shards", total=len(shards)))
+    return (
+        manifest_from_rows(row for rows, _ in parts for row in rows),
+        [problem for _, problems in parts for problem in problems],
+    )
+
+
+def index_shard(shard: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """The manifest's rows of one tar file, in the order of its keys, and what was wrong with it."""
+    pairs, problems = _list_members(shard)
+    rows = []
+    with open(shard, "rb") as file:
+        for key, members in pairs.items():
+            try:
+                rows.append(_read_pair(shard, file, key, members))
+            except ValueError as error:
+                problems.append(f"{shard}: key {key!r}: {error}")
+    return rows, problems
+
+
+def _list_members(shard: Path) -> tuple[dict[str, Members], list[str]]:
+    """Where each key's files lie in the tar, from its headers alone."""
+    pairs: dict[str, Members] = {}
+    problems = []
+    total = shard.stat().st_size
+    try:
+        with tarfile.open(shard, "r:") as tar:
+            for member in tar:
+                problem = _add_member(pairs, member, total)
+                if problem:
+                    problems.append(f"{shard}: member {member.name!r}: {problem}")
+            problems += _check_end(shard, tar.offset)
+    except (tarfile.TarError, OSError, EOFError) as error:
+        problems.append(f"{shard}: not a whole tar file, read up to where it breaks: {error}")
+    return pairs, problems
+
+
+def _add_member(pairs: dict[str, Members], member: tarfile.TarInfo, total: int) -> str:
+    """File the member under its key; returns what is wrong with it, '' if nothing."""
+    if member.isdir():
+        return ""
+    path = PurePosixPath(member.name)
+    if not is_inside(member.name):
+        return "its name leads out of the folder; skipped"
+    if not member.isreg():
+        return "a link or device, not a file; skipped"
+    stem, _, extension = path.name.partition(".")
+    if member.offset_data + member.size > total:
+        return "cut off by the end of the tar file; skipped"
+    members = pairs.setdefault((path.parent / stem).as_posix(), {})
+    if extension.lower() in members:
+        return "its name occurs twice; the first is used"
+    members[extension.lower()] = (member.offset_data, member.size)
+    return ""
+
+
+def _check_end(shard: Path, end: int) -> list[str]:
+    """`tarfile` takes a damaged header for the end of the file: a true end is zeros, or nothing."""
+    with open(shard, "rb") as file:
+        file.seek(end)
+        if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
+            return [f"{shard}: damaged header at byte {end}; whatever follows it is lost"]
+    return []
+
+
+def _read_pair(shard: Path, file: BinaryIO, key: str, members: Members) -> dict[str, Any]:
+    extension = next((name for name in IMAGE_EXTENSIONS if name in members), None)
+    if extension is None:
+        raise ValueError(f"no image ({', '.join(IMAGE_EXTENSIONS)}) among {sorted(members)}")
+    caption = _read_caption(file, members)
+    offset, size = members[extension]
+    image = describe_image(_read(file, offset, size), shard, offset)
+    pair_id = f"{shard.stem}/{key}"
+    return {"pair_id": pair_id, "image_id": pair_id, "caption": caption, **image, "split": "train"}
+
+
+def _read_caption(file: BinaryIO, members: Members) -> str:
+    if "txt" in members:
+        return decode_caption(_read(file, *members["txt"]))
+    if "json" not in members:
+        raise ValueError("no caption: neither .txt nor .json")
+    try:
+        caption = json.loads(_read(file, *members["json"]))["caption"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"no caption: no .txt, and its .json cannot be read: {error!r}") from None
+    if not isinstance(caption, str):
+        raise ValueError(f"no caption: no .txt, and the caption of its .json is {caption!r}")
+    return clean_caption(caption)
+
+
+def _read(file: BinaryIO, offset: int, size: int) -> bytes:
+    file.seek(offset)
+    return file.read(size)

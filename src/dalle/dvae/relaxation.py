@@ -1,0 +1,21 @@
+"""From code logits to codes: the Gumbel-softmax relaxation in training, one-hot codes at evaluation (PAPER 2.1)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def gumbel_softmax(code_logits: Tensor, tau: float, generator: torch.Generator | None) -> Tensor:
+    """softmax((logits + g) / tau) over K with g ~ Gumbel(0, 1): `soft_codes` (B, K, G, G), float32.
+
+    The noise comes from `generator`, so an update is a function of its number alone.
+    """
+    if tau <= 0:
+        raise ValueError(f"tau must be above 0, got {tau}: the relaxation divides by it")
+    noise = torch.empty_like(code_logits, dtype=torch.float32).exponential_(generator=generator).log_().neg_()
+    return torch.softmax((code_logits.float() + noise) / tau, dim=1)
+
+
+def one_hot_codes(codes: Tensor, codebook_size: int) -> Tensor:
+    """`codes` (B, G, G) -> (B, K, G, G) float32 of zeros and ones."""
+    return F.one_hot(codes, codebook_size).permute(0, 3, 1, 2).float()

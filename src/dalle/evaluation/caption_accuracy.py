@@ -1,0 +1,67 @@
+"""How often an image shows everything its caption says, told by the miniature world's attribute reader."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.stats import binomtest
+
+from dalle.evaluation.table import Row
+from dalle.miniworld.captions import SceneQuery, parse_caption
+from dalle.miniworld.reader import shows
+
+
+def caption_accuracy(images: np.ndarray, captions: Sequence[str]) -> tuple[float, int]:
+    """The share of images uint8 (N, H, W, 3) that show their caption, and how many captions the grammar could read.
+
+    Captions that are not about a scene are left out; without any other the share is NaN.
+    """
+    shown = judgements(images, [parse_caption(caption) for caption in captions])
+    return (float(np.mean(shown)) if len(shown) else float("nan")), len(shown)
+
+
+def caption_accuracy_rows(
+    images: np.ndarray,
+    captions: Sequence[str],
+    winners: np.ndarray,
+    sweep: tuple[int, ...],
+    *,
+    domain: str,
+    model: str,
+) -> list[Row]:
+    """Rows for every N of `sweep`, over all captions and over those with a combination never seen in training ('heldout').
+
+    `captions` belong to the distinct `images` (M, H, W, 3); `winners` (C, len(sweep)) are rows of both. low and high are the
+    Wilson 95 % interval. A split without a readable caption has no row.
+    """
+    queries = [parse_caption(caption) for caption in captions]
+    shown = np.full(len(images), False)
+    readable = np.array([query is not None for query in queries])
+    shown[readable] = judgements(images, queries)
+    splits = {"all": readable, "heldout": np.array([query is not None and query.heldout for query in queries])}
+    rows = []
+    for split, members in splits.items():
+        for column, num_candidates in enumerate(sweep):
+            chosen = winners[members[winners[:, column]], column]
+            if len(chosen):
+                rows.append(_row(shown[chosen], domain=domain, model=model, reference=split, candidates=num_candidates))
+    return rows
+
+
+def judgements(images: np.ndarray, queries: Sequence[SceneQuery | None]) -> np.ndarray:
+    """Whether each image shows its query, bool; images without a query are left out."""
+    return np.array([shows(image, query) for image, query in zip(images, queries, strict=True) if query is not None], dtype=bool)
+
+
+def _row(shown: np.ndarray, **over: str | int) -> Row:
+    interval = binomtest(int(shown.sum()), len(shown)).proportion_ci(method="wilson")
+    return {
+        **over,
+        "features": "reader",
+        "blur_kind": "none",
+        "blur_radius": 0.0,
+        "num_samples": len(shown),
+        "metric": "caption_accuracy",
+        "value": float(shown.mean()),
+        "low": float(interval.low),
+        "high": float(interval.high),
+    }

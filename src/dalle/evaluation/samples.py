@@ -1,0 +1,58 @@
+"""Reranked samples on disk -> distinct images and who won among the first N candidates."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+
+@dataclass(frozen=True, kw_only=True)
+class RerankedSamples:
+    """Distinct winners (uint8 (M, H, W, 3)) with their captions, and for each of C captions and each N the winner's row.
+
+    `winners` is (C, len(sweep)): winners[i, j] is the row of `images` that won among the first sweep[j] candidates.
+    """
+
+    images: np.ndarray
+    captions: list[str]
+    winners: np.ndarray
+    sweep: tuple[int, ...]
+
+
+def read_reranked(folder: Path) -> RerankedSamples:
+    """Read `samples.csv`, its images (paths relative to `folder`) and `ranking.csv`; what does not fit together is a ValueError."""
+    samples = pd.read_csv(folder / "samples.csv", dtype={"caption_id": str, "caption": str, "file": str}, keep_default_na=False)
+    ranking = pd.read_csv(folder / "ranking.csv", dtype={"caption_id": str})
+    return RerankedSamples(
+        images=np.stack([read_image(folder / file) for file in samples["file"]]),
+        captions=samples["caption"].tolist(),
+        winners=winner_rows(ranking, samples),
+        sweep=tuple(sorted(ranking["candidates"].unique().tolist())),
+    )
+
+
+def winner_rows(ranking: pd.DataFrame, samples: pd.DataFrame) -> np.ndarray:
+    """Rows of `samples`, (C, N of the sweep ascending), captions in the order `samples` first names them."""
+    rows = {key: row for row, key in enumerate(zip(samples["caption_id"], samples["candidate"], strict=True))}
+    sweep = sorted(ranking["candidates"].unique())
+    chosen = {(caption, n): candidate for caption, n, candidate in ranking[["caption_id", "candidates", "candidate"]].itertuples(index=False)}
+    winners = []
+    for caption_id in samples["caption_id"].unique():
+        for n in sweep:
+            if (caption_id, n) not in chosen:
+                raise ValueError(f"ranking.csv: caption {caption_id} has no winner among the first {n}; every caption needs every N")
+            if (caption_id, chosen[caption_id, n]) not in rows:
+                raise ValueError(f"samples.csv: candidate {chosen[caption_id, n]} of caption {caption_id} won among {n} and is not listed")
+            winners.append(rows[caption_id, chosen[caption_id, n]])
+    return np.array(winners, dtype=np.int64).reshape(-1, len(sweep))
+
+
+def read_image(path: Path) -> np.ndarray:
+    """uint8 (H, W, 3); a file that cannot be read is a ValueError that names it."""
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read as an image: {error}") from None

@@ -1,0 +1,155 @@
+"""Drawing image tokens for captions from a prior, each candidate a function of (seed, caption, candidate) alone (PAPER 5)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dalle.prior.cache import Cache
+from dalle.prior.model import Prior
+from dalle.progress import track
+from dalle.randomness import numpy_generator
+from dalle.training.loop import autocast
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleConfig:
+    """The `sample` section: the paper draws 512 candidates at temperature 1, with neither top-k nor top-p.
+
+    `batch_size` candidates are decoded at once; in fp32 it changes nothing but speed and memory.
+    """
+
+    candidates: int
+    temperature: float
+    top_k: int | None
+    top_p: float | None
+    batch_size: int
+    precision: Literal["bf16", "fp32"]
+
+    def __post_init__(self) -> None:
+        for name in ("candidates", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        check_filters(self.temperature, self.top_k, self.top_p)
+
+
+def sample_candidates(
+    prior: Prior,
+    text_tokens: Tensor,
+    caption_ids: Sequence[str],
+    *,
+    num_candidates: int,
+    temperature: float,
+    top_k: int | None,
+    top_p: float | None,
+    seed: int,
+    batch_size: int,
+    device: str,
+    precision: Literal["bf16", "fp32"] = "bf16",
+    prefix: Tensor | None = None,
+) -> np.ndarray:
+    """Image tokens of `num_candidates` images for each caption, uint16 (C, N, G*G); `prior` is moved to `device`.
+
+    `text_tokens` is (C, T). Candidate n of a caption depends on (seed, caption id, n) and its text, never on what else is drawn.
+    With `prefix`, (C, n) image tokens, every candidate of a caption begins with that caption's row and is completed (Fig. 2d).
+    """
+    check_filters(temperature, top_k, top_p)
+    _check_captions(prior, text_tokens, caption_ids, prefix)
+    prior.to(device).eval()
+    image_tokens = np.empty((len(caption_ids), num_candidates, prior.config.num_positions), dtype=np.uint16)
+    chunks = _chunks(len(caption_ids), num_candidates, batch_size)
+    progress = iter(track(range(image_tokens.shape[0] * num_candidates), what="sample", unit="candidates"))
+    with torch.no_grad(), autocast(device, precision):
+        text_cache, cached = None, None
+        for captions, candidates in chunks:
+            if captions != cached:
+                text_cache, cached = prior.prefill(text_tokens[captions].to(device)), captions
+            ids, numbers = caption_ids[captions], range(num_candidates)[candidates]
+            draws = torch.from_numpy(uniforms(seed, ids, numbers, prior.config.num_positions)).to(device)
+            given = None if prefix is None else prefix[captions].repeat_interleave(len(numbers), 0).to(device)
+            drawn = _decode(prior, text_cache.for_candidates(len(numbers)), draws, given, temperature, top_k, top_p)
+            image_tokens[captions, candidates] = drawn.cpu().numpy().reshape(len(ids), len(numbers), -1)
+            for _ in zip(range(len(drawn)), progress, strict=False):
+                pass
+    return image_tokens
+
+
+def uniforms(seed: int, caption_ids: Sequence[str], candidates: Sequence[int], num_positions: int) -> np.ndarray:
+    """The numbers in [0, 1) that decide every token of these candidates, float64 (C * N, G*G)."""
+    return np.stack([numpy_generator(seed, "sample", name, number).random(num_positions) for name in caption_ids for number in candidates])
+
+
+def draw_tokens(logits: Tensor, uniform: Tensor, temperature: float, top_k: int | None, top_p: float | None) -> Tensor:
+    """Tokens (B,) of logits (B, K): the inverse of the cumulative distribution at `uniform` (B,), summed in float64."""
+    probabilities = filtered(logits.float() / temperature, top_k, top_p).softmax(-1)
+    cumulative = probabilities.cumsum(-1, dtype=torch.float64)
+    total = cumulative[:, -1:]
+    # strictly below the total, so that the token found has a probability above 0
+    target = torch.minimum(uniform[:, None].to(total) * total, torch.nextafter(total, torch.zeros_like(total)))
+    return torch.searchsorted(cumulative, target, right=True).squeeze(1)
+
+
+def filtered(logits: Tensor, top_k: int | None, top_p: float | None) -> Tensor:
+    """Minus infinity for all but the `top_k` likeliest tokens, and for those beyond the likeliest that make up `top_p`."""
+    if top_k is not None and top_k < logits.shape[-1]:
+        threshold = logits.topk(top_k).values[:, -1:]
+        logits = logits.masked_fill(logits < threshold, float("-inf"))
+    if top_p is not None and top_p < 1:
+        ordered, order = logits.sort(descending=True, stable=True)
+        probabilities = ordered.softmax(-1)
+        beyond = probabilities.cumsum(-1) - probabilities >= top_p
+        logits = logits.masked_fill(torch.zeros_like(beyond).scatter(1, order, beyond), float("-inf"))
+    return logits
+
+
+def check_filters(temperature: float, top_k: int | None, top_p: float | None) -> None:
+    """A `ValueError` naming the number that means nothing."""
+    if not temperature > 0:
+        raise ValueError(f"temperature must be above 0, got {temperature} (for the likeliest token use top_k 1)")
+    if top_k is not None and top_k < 1:
+        raise ValueError(f"top_k must be at least 1, or empty for all tokens, got {top_k}")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"top_p must be in (0, 1], or empty for all tokens, got {top_p}")
+
+
+def _decode(
+    prior: Prior, cache: Cache, draws: Tensor, prefix: Tensor | None, temperature: float, top_k: int | None, top_p: float | None
+) -> Tensor:
+    """Image tokens (B, G*G) after the text in `cache`, the first of them taken from `prefix` (B, n)."""
+    image_tokens = torch.empty(draws.shape, dtype=torch.int64, device=draws.device)
+    num_given = 0 if prefix is None else prefix.shape[1]
+    image_tokens[:, :num_given] = 0 if prefix is None else prefix
+    for position in range(draws.shape[1]):
+        logits = prior.step(image_tokens[:, position - 1] if position else None, position, cache)
+        if position >= num_given:
+            image_tokens[:, position] = draw_tokens(logits, draws[:, position], temperature, top_k, top_p)
+    return image_tokens
+
+
+def _chunks(num_captions: int, num_candidates: int, batch_size: int) -> list[tuple[slice, slice]]:
+    """Captions times candidates as rectangles of at most `batch_size`: whole captions where they fit, parts of one where not."""
+    captions_at_once, candidates_at_once = max(1, batch_size // num_candidates), min(batch_size, num_candidates)
+    return [
+        (slice(caption, min(caption + captions_at_once, num_captions)), slice(first, min(first + candidates_at_once, num_candidates)))
+        for caption in range(0, num_captions, captions_at_once)
+        for first in range(0, num_candidates, candidates_at_once)
+    ]
+
+
+def _check_captions(prior: Prior, text_tokens: Tensor, caption_ids: Sequence[str], prefix: Tensor | None) -> None:
+    if len(text_tokens) != len(caption_ids):
+        raise ValueError(f"{len(text_tokens)} rows of text tokens for {len(caption_ids)} caption ids: give one row a caption")
+    if len(set(caption_ids)) != len(caption_ids):
+        raise ValueError("caption ids repeat: a candidate is drawn from its caption's id, so equal ids give equal images")
+    if prior.config.codebook_size > 2**16:
+        raise ValueError(f"the codebook has {prior.config.codebook_size} codes, candidates are stored as uint16 (at most {2**16})")
+    if prefix is None:
+        return
+    if prefix.ndim != 2 or len(prefix) != len(caption_ids) or prefix.shape[1] > prior.config.num_positions:
+        shape = (len(caption_ids), f"0 to {prior.config.num_positions}")
+        raise ValueError(f"the prefix has shape {tuple(prefix.shape)}, expected (captions, image tokens) = {shape}")
+    if prefix.numel() and not 0 <= int(prefix.min()) <= int(prefix.max()) < prior.config.codebook_size:
+        raise ValueError(f"the prefix holds an image token outside the codebook, 0 to {prior.config.codebook_size - 1}")

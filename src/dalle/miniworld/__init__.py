@@ -1,0 +1,1 @@
+"""The embedded world: pictures, captions, planted junk and leaks, with the truth about all of it."""

@@ -1,0 +1,145 @@
+"""A bird on a branch before soft foliage, painted from its species' attributes."""
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+from dalle.miniworld.birds import PLUMAGE, Species
+from dalle.miniworld.pictures import cast_shadow, to_image
+
+SCALE = 3  # supersampling
+
+FOLIAGE = (
+    ((198, 214, 190), (158, 186, 150), (222, 226, 200)),
+    ((200, 216, 230), (226, 234, 238), (176, 200, 220)),
+    ((226, 214, 190), (204, 186, 156), (236, 230, 214)),
+    ((190, 206, 204), (154, 180, 182), (216, 224, 220)),
+)
+
+# a bird that looks right, about one long, around the origin; x to the right, y down; closed smooth curves
+BODY = [(0.26, -0.02), (0.25, -0.16), (0.10, -0.20), (-0.12, -0.12), (-0.31, 0.05), (-0.18, 0.17), (0.04, 0.20), (0.20, 0.12)]
+BELLY = [(0.25, -0.03), (0.20, 0.115), (0.04, 0.195), (-0.17, 0.165), (-0.22, 0.12), (-0.06, 0.10), (0.10, 0.04), (0.18, -0.07)]
+WING = [(0.10, -0.06), (0.00, -0.11), (-0.20, -0.01), (-0.41, 0.13), (-0.20, 0.11), (-0.01, 0.09), (0.09, 0.03)]
+HEAD, HEAD_RADIUS = (0.205, -0.195), 0.125
+TAIL_LENGTHS = {"short": 0.16, "long": 0.36}
+BILL_LENGTHS = {"short": 0.085, "long": 0.20}
+
+
+def render_bird(
+    species: Species, rng: np.random.Generator, size: tuple[int, int]
+) -> tuple[Image.Image, tuple[float, float, float, float]]:
+    """A picture of `size` (width, height) and the bird's bounding box (x, y, width, height) in pixels."""
+    canvas = _foliage(rng, size)
+    to_pixels, extent = _pose(species, rng, size)
+    light = float(rng.uniform(0.3, 0.7) * np.pi)
+    branch = Image.new("RGBA", (size[0] * SCALE, size[1] * SCALE))
+    _draw_branch(ImageDraw.Draw(branch), rng, to_pixels, extent, size)
+    _lay_over(canvas, branch.reduce(SCALE), extent, light)
+    layer = Image.new("RGBA", branch.size)
+    _draw_bird(ImageDraw.Draw(layer), species, rng, to_pixels)
+    bird = layer.reduce(SCALE)
+    _lay_over(canvas, bird, extent, light)
+    left, top, right, bottom = bird.getchannel("A").point(lambda alpha: 255 * (alpha > 127)).getbbox()
+    return to_image(canvas), (float(left), float(top), float(right - left), float(bottom - top))
+
+
+def _pose(species: Species, rng: np.random.Generator, size: tuple[int, int]):
+    """A function from bird coordinates to pixels, and the length of the unit in pixels."""
+    side = min(size)
+    extent = side * float(rng.uniform(0.80, 0.93)) * (0.88 if species.tail == "long" else 1.0)
+    angle = np.deg2rad(rng.uniform(-16, 8))
+    flip = 1 if rng.uniform() < 0.5 else -1
+    # the tail pulls the picture's centre of the bird backwards
+    behind = 0.5 * (TAIL_LENGTHS[species.tail] - BILL_LENGTHS[species.bill] - 0.06)
+    origin = np.array(size) / 2 + (flip * behind * extent, 0.01 * side) + rng.normal(0, 0.02 * side, 2)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+
+    def to_pixels(points) -> np.ndarray:
+        return (np.asarray(points, np.float64) @ turn.T * extent * (flip, 1)) + origin
+
+    return to_pixels, extent
+
+
+def _draw_bird(draw: ImageDraw.ImageDraw, species: Species, rng: np.random.Generator, to_pixels) -> None:
+    def fill(points, colour: tuple[int, ...]) -> None:
+        draw.polygon((to_pixels(points) * SCALE).ravel().tolist(), fill=colour)
+
+    crown, back, wing, belly = (_feather(rng, name) for name in (species.crown, species.back, species.wing, species.belly))
+    length = TAIL_LENGTHS[species.tail]
+    for foot in (-0.02, 0.07):
+        leg = [(foot, 0.16), (foot + 0.012, 0.16), (foot + 0.037, 0.30), (foot + 0.018, 0.30)]
+        fill(leg, (96, 74, 58, 255))
+    fill([(-0.20, -0.02), (-0.29 - length, 0.07 + 0.42 * length), (-0.24 - length, 0.15 + 0.42 * length), (-0.18, 0.13)], _darker(wing))
+    reach = HEAD[0] + HEAD_RADIUS - 0.03 + BILL_LENGTHS[species.bill]
+    fill([(HEAD[0] + 0.09, -0.235), (reach, -0.175), (HEAD[0] + 0.09, -0.155)], (74, 66, 58, 255))
+    fill([(HEAD[0] + 0.09, -0.192), (reach, -0.175), (HEAD[0] + 0.08, -0.150)], (112, 98, 80, 255))
+    fill(_smooth(BODY), back)
+    fill(_smooth(BELLY), belly)
+    fill(_arc(0, 360, HEAD_RADIUS), back)
+    fill(_smooth([*_arc(168, 385, HEAD_RADIUS)[::6], (HEAD[0] + 0.03, HEAD[1] - 0.005), (HEAD[0] - 0.07, HEAD[1] + 0.03)]), crown)
+    fill(_smooth(WING), wing)
+    for row in (0.0, 0.035, 0.07):
+        feather = [(-0.03 - row, -0.055 + row), (-0.20 - row / 2, 0.02 + row), (-0.33, 0.095 + row / 6), (-0.20 - row / 2, 0.032 + row)]
+        fill(feather, _darker(wing, 0.80))
+    eye = np.array(HEAD) + (0.045, -0.012)
+    fill(_arc(0, 360, 0.027, eye), (236, 232, 224, 255))
+    fill(_arc(0, 360, 0.022, eye), (24, 22, 24, 255))
+    fill(_arc(0, 360, 0.007, eye + (0.007, -0.008)), (255, 255, 255, 255))
+
+
+def _draw_branch(draw, rng: np.random.Generator, to_pixels, extent: float, size: tuple[int, int]) -> None:
+    foot = to_pixels([(0.06, 0.30)])[0]
+    slope = rng.uniform(-0.12, 0.12)
+    x = np.linspace(-4, size[0] + 4, 12)
+    y = foot[1] + slope * (x - foot[0]) + 0.012 * extent * np.sin(x / size[0] * rng.uniform(4, 9))
+    thickness = extent * np.linspace(*rng.permutation([0.022, 0.04]), 12)
+    points = np.concatenate([np.stack([x, y], 1), np.stack([x, y + 2 * thickness], 1)[::-1]]) * SCALE
+    draw.polygon(points.ravel().tolist(), fill=(118, 92, 70, 255))
+    for _ in range(int(rng.integers(1, 4))):
+        start = np.array([rng.uniform(0, size[0]), 0])
+        start[1] = np.interp(start[0], x, y + thickness)
+        angle, length = rng.uniform(-2.6, -0.5) if rng.uniform() < 0.3 else rng.uniform(0.5, 2.6), rng.uniform(0.10, 0.16) * extent
+        along, across = np.array([np.cos(angle), np.sin(angle)]) * length, np.array([-np.sin(angle), np.cos(angle)]) * length
+        leaf = start + np.array([along * t + across * 0.28 * np.sin(np.pi * t) * s for s in (1, -1) for t in np.linspace(0, 1, 7)[::s]])
+        draw.polygon((leaf * SCALE).ravel().tolist(), fill=(112, 140, 88, 255))
+
+
+def _lay_over(canvas: np.ndarray, layer: Image.Image, extent: float, light: float) -> None:
+    """Composite an RGBA layer with a soft shadow and light from above."""
+    mask = layer.getchannel("A")
+    cast_shadow(canvas, mask, 0.7 * extent, light, strength=0.22)
+    alpha = np.asarray(mask, np.float32) / 255
+    inner = np.asarray(mask.filter(ImageFilter.GaussianBlur(0.03 * extent)), np.float32) / 255
+    rows = np.linspace(0.07, -0.07, canvas.shape[0], dtype=np.float32)[:, None]
+    colour = np.asarray(layer, np.float32)[..., :3] * ((0.84 + 0.16 * inner) * (1 + rows))[..., None]
+    canvas += alpha[..., None] * (colour - canvas)
+
+
+def _foliage(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
+    """Soft out-of-focus colours: float32 (H, W, 3)."""
+    tints = np.array(FOLIAGE[int(rng.integers(len(FOLIAGE)))], np.float32)
+    cells = tints[rng.integers(len(tints), size=(5, 5))] + rng.normal(0, 5, (5, 5, 1))
+    coarse = Image.fromarray(np.clip(cells, 0, 255).astype(np.uint8))
+    return np.array(coarse.resize(size, Image.Resampling.BICUBIC), np.float32)
+
+
+def _feather(rng: np.random.Generator, name: str) -> tuple[int, ...]:
+    colour = np.array(PLUMAGE[name]) + rng.normal(0, 5, 3)
+    return (*np.clip(colour, 0, 255).astype(int).tolist(), 255)
+
+
+def _darker(colour: tuple[int, ...], factor: float = 0.86) -> tuple[int, ...]:
+    return (*(int(value * factor) for value in colour[:3]), 255)
+
+
+def _arc(start: float, stop: float, radius: float, centre=HEAD) -> np.ndarray:
+    angles = np.deg2rad(np.linspace(start, stop, 37))
+    return np.asarray(centre) + radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
+def _smooth(points, steps: int = 6) -> np.ndarray:
+    """A closed Catmull-Rom curve through the points."""
+    p1 = np.asarray(points, np.float64)
+    p0, p2, p3 = np.roll(p1, 1, 0), np.roll(p1, -1, 0), np.roll(p1, -2, 0)
+    t = np.linspace(0, 1, steps, endpoint=False)[:, None, None]
+    curve = 2 * p1 + (p2 - p0) * t + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2 + (3 * p1 - p0 - 3 * p2 + p3) * t**3
+    return 0.5 * curve.transpose(1, 0, 2).reshape(-1, 2)

@@ -1,0 +1,127 @@
+"""Reads a scene off a picture by rule, without training: colours by hue, shapes by overlap, relations by centroids."""
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from dalle.miniworld.captions import ObjectQuery, SceneQuery
+from dalle.miniworld.templates import match_shape, sharpen
+from dalle.miniworld.vocabulary import COLOURS, SIZES
+
+MIN_COLOURFULNESS = 38.0  # distance in colour from the ground; grounds stay below 25, objects lie above 70
+MIN_AREA = 0.008  # of the squared side; the smallest object has 0.024
+MIN_OVERLAP = 0.68  # below, a blob is of no shape
+SIZE_BORDER = (SIZES["small"][1] + SIZES["large"][0]) / 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectReading:
+    """One object found; `centre` (x, y) and `extent` are fractions of the shorter side, `shape` None for a formless blob."""
+
+    shape: str | None
+    colour: str
+    size: str
+    centre: tuple[float, float]
+    extent: float
+    overlap: float  # with the shape's template, 1 is perfect
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneReading:
+    """All objects of a picture, from top to bottom."""
+
+    objects: tuple[ObjectReading, ...]
+
+
+def read_scene(image: np.ndarray) -> SceneReading:
+    """The objects in a picture, uint8 (H, W, 3); made for 32 px a side and more."""
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(f"read_scene wants a uint8 image of shape (H, W, 3), got {image.dtype} {image.shape}")
+    hues = image.astype(np.float32) - image.mean(2, dtype=np.float32, keepdims=True)
+    hues -= _ground(hues)
+    labels = _label(np.sqrt(np.einsum("hwc,hwc->hw", hues, hues)), MIN_AREA * min(image.shape[:2]) ** 2)
+    objects = [_read_object(image, hues, labels, number) for number in range(1, int(labels.max()) + 1)]
+    return SceneReading(objects=tuple(sorted(objects, key=lambda item: (item.centre[1], item.centre[0]))))
+
+
+def shows(image: np.ndarray, query: SceneQuery) -> bool:
+    """Whether the picture shows what the query names: as many objects, each with its attributes, and the relation."""
+    found = read_scene(image).objects
+    if len(found) != len(query.objects):
+        return False
+    return any(
+        all(_fits(item, wanted) for item, wanted in zip(order, query.objects, strict=True))
+        and (query.relation is None or _relates(order[0], order[1], query.relation))
+        for order in itertools.permutations(found)
+    )
+
+
+def _fits(item: ObjectReading, wanted: ObjectQuery) -> bool:
+    return item.shape == wanted.shape and wanted.colour in (None, item.colour) and wanted.size in (None, item.size)
+
+
+def _relates(first: ObjectReading, second: ObjectReading, relation: str) -> bool:
+    dx, dy = first.centre[0] - second.centre[0], first.centre[1] - second.centre[1]
+    along, across = {"above": (-dy, dx), "below": (dy, dx), "left of": (-dx, dy), "right of": (dx, dy)}[relation]
+    return along > abs(across)
+
+
+def _ground(hues: np.ndarray) -> np.ndarray:
+    """The median colour of the picture's rim, where no object reaches: (3,)."""
+    rim = max(1, min(hues.shape[:2]) // 16)
+    edges = (hues[:rim], hues[-rim:], hues[:, :rim], hues[:, -rim:])
+    return np.median(np.concatenate([edge.reshape(-1, 3) for edge in edges]), axis=0)
+
+
+def _label(colourfulness: np.ndarray, min_area: float) -> np.ndarray:
+    """Connected regions numbered from 1, each cut at half of its own colour, so that a bridge of blur joins nothing."""
+    regions, count = ndimage.label(colourfulness > MIN_COLOURFULNESS)
+    cut = np.zeros_like(regions, dtype=bool)
+    for number, window in enumerate(ndimage.find_objects(regions, count), start=1):
+        inside = regions[window] == number
+        peak = np.quantile(colourfulness[window][inside], 0.85)
+        cut[window] |= inside & (colourfulness[window] > 0.5 * peak)
+    labels, count = ndimage.label(cut)
+    areas = np.bincount(labels.ravel())
+    kept = [number for number in range(1, count + 1) if areas[number] >= min_area]
+    renumbered = np.zeros(count + 1, dtype=np.int64)
+    renumbered[kept] = np.arange(1, len(kept) + 1)
+    return renumbered[labels]
+
+
+def _read_object(image: np.ndarray, hues: np.ndarray, labels: np.ndarray, number: int) -> ObjectReading:
+    side = min(image.shape[:2])
+    inside = labels == number
+    core = ndimage.binary_erosion(inside)
+    core = core if core.sum() >= 8 else inside
+    tint = np.median(hues[core], axis=0)
+    share = hues @ tint / (tint @ tint)
+    # the soft edge belongs to the object too, unless it is another object's
+    near = ndimage.binary_dilation(inside, iterations=max(1, side // 32)) & (inside | (labels == 0))
+    mask = sharpen(np.where(near, share, 0))
+    shape, overlap, extent = match_shape(mask)
+    y, x = ndimage.center_of_mass(mask)
+    return ObjectReading(
+        shape=shape if overlap >= MIN_OVERLAP else None,
+        colour=_nearest_colour(np.median(image[core], axis=0)),
+        size="small" if extent / side < SIZE_BORDER else "large",
+        centre=(float((x + 0.5) / side), float((y + 0.5) / side)),
+        extent=float(extent / side),
+        overlap=overlap,
+    )
+
+
+def _nearest_colour(colour: np.ndarray) -> str:
+    """The palette's colour nearest in hue, then in saturation; brightness hardly counts, light and shade change it."""
+    distances = {name: np.linalg.norm(_hue_coordinates(colour) - _hue_coordinates(np.array(value))) for name, value in COLOURS.items()}
+    return min(distances, key=distances.get)
+
+
+def _hue_coordinates(colour: np.ndarray) -> np.ndarray:
+    """Hue as a point on the unit circle, with saturation and brightness at a lower weight: (4,)."""
+    red, green, blue = (float(value) for value in colour)
+    high, low = max(red, green, blue), min(red, green, blue)
+    hue = np.arctan2(np.sqrt(3) * (green - blue), 2 * red - green - blue)
+    return np.array([np.cos(hue), np.sin(hue), 0.4 * (high - low) / max(high, 1.0), 0.2 * high / 255])

@@ -1,0 +1,45 @@
+"""How often the reader is right on fresh renders: the error bar of every caption accuracy."""
+
+import io
+
+import numpy as np
+from PIL import Image
+
+from dalle.miniworld.captions import ObjectQuery, SceneQuery
+from dalle.miniworld.items import encode_original
+from dalle.miniworld.pictures import draw_size, render_scene
+from dalle.miniworld.reader import shows
+from dalle.miniworld.scenes import Scene, draw_scene
+from dalle.randomness import numpy_generator
+
+
+def reader_accuracy(num_images: int, seed: int, size: int) -> float:
+    """The fraction of fresh scenes, at `size` px, whose every attribute and relation the reader finds."""
+    if num_images < 1:
+        raise ValueError(f"num_images: must be at least 1, got {num_images}")
+    right = 0
+    for index in range(num_images):
+        scene, image = fresh_render(index, seed, size)
+        right += shows(image, full_query(scene))
+    return right / num_images
+
+
+def fresh_render(index: int, seed: int, size: int) -> tuple[Scene, np.ndarray]:
+    """Scene number `index` and its picture as a corpus would hold it, centre-cropped and averaged to (size, size, 3)."""
+    rng = numpy_generator(seed, "reader", index)
+    scene = draw_scene(rng, heldout=bool(index % 2))
+    encoded = encode_original(render_scene(scene, rng, draw_size(rng)), rng)
+    return scene, central_square(Image.open(io.BytesIO(encoded)), size)
+
+
+def central_square(image: Image.Image, size: int) -> np.ndarray:
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    square = image.resize((size, size), Image.Resampling.BOX, box=(left, top, left + side, top + side))
+    return np.asarray(square.convert("RGB"))
+
+
+def full_query(scene: Scene) -> SceneQuery:
+    """All there is to say about a scene."""
+    objects = tuple(ObjectQuery(shape=item.shape, colour=item.colour, size=item.size) for item in scene.objects)
+    return SceneQuery(objects=objects, relation=scene.relation)

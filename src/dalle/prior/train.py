@@ -1,0 +1,140 @@
+"""Training the prior on stored image tokens and their captions (PAPER 2.2, 3)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dalle.data.bpe import CaptionTokenizer
+from dalle.data.token_store import TokenStore
+from dalle.prior.batches import EvaluatedPairs, TokenBatch, TrainingBatches, check_store
+from dalle.prior.loss import prior_losses
+from dalle.prior.masks import layer_masks
+from dalle.prior.model import Prior, PriorConfig, check_shape, initialise
+from dalle.randomness import torch_generator
+from dalle.training.checkpoint import Checkpoint
+from dalle.training.log import Log
+from dalle.training.loop import OptimConfig, RunOptions, autocast, to_device, train
+
+NUM_EVALUATED = 512  # pairs at most in a validation, and as many of the training split beside them
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainPriorConfig:
+    """The `train_prior` section; `image_loss_weight` is 7/8 in the paper, `bpe_dropout` 0.1."""
+
+    layers: int
+    width: int
+    heads: int
+    conv_kernel: int
+    text_length: int
+    bpe_dropout: float
+    image_loss_weight: float
+    loss_on_padding: bool
+    optim: OptimConfig
+
+    def __post_init__(self) -> None:
+        check_shape(self)
+        for name in ("bpe_dropout", "image_loss_weight"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
+
+
+def train_prior(
+    store: TokenStore,
+    tokenizer: CaptionTokenizer,
+    config: TrainPriorConfig,
+    *,
+    seed: int,
+    options: RunOptions,
+    checkpoint: Checkpoint,
+    log: Log,
+) -> tuple[Prior, dict[str, float]]:
+    """Train on the store's `train` split; the averaged prior and the last validation's metrics.
+
+    `valid/loss, valid/text_loss, valid/image_loss` are nats per token over a fixed part of the `valid` split,
+    `train_eval/image_loss` the same over a fixed part of the `train` split: overfitting is the gap between them.
+    `valid/truncated` is the fraction of those captions that are longer than `text_length` tokens.
+    """
+    check_store(store)
+    prior = Prior(prior_config(config, tokenizer.vocab_size, store))
+    initialise(prior, torch_generator(seed, "prior"))
+    prior.to(options.device)
+    batches = TrainingBatches(
+        store,
+        tokenizer,
+        text_length=config.text_length,
+        bpe_dropout=config.bpe_dropout,
+        batch_size=config.optim.batch_size,
+        seed=seed,
+    )
+
+    def loss_function(model: Prior, batch: TokenBatch, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
+        losses = prior_losses(model, *batch, loss_on_padding=config.loss_on_padding)
+        loss = losses.total(config.image_loss_weight)
+        return loss, {"train/loss": loss.detach(), "train/text_loss": losses.text.detach(), "train/image_loss": losses.image.detach()}
+
+    metrics = train(
+        prior,
+        what="train_prior",
+        batch_at=batches,
+        loss_function=loss_function,
+        validate=validation(store, tokenizer, config, options),
+        optim=config.optim,
+        options=options,
+        checkpoint=checkpoint,
+        log=log,
+    )
+    return prior, metrics
+
+
+def prior_config(config: TrainPriorConfig, text_vocab_size: int, store: TokenStore) -> PriorConfig:
+    """The model that fits this tokenizer and this token store, with the paper's masks."""
+    return PriorConfig(
+        text_vocab_size=text_vocab_size,
+        text_length=config.text_length,
+        codebook_size=store.codebook_size,
+        grid_size=store.grid_size,
+        layers=config.layers,
+        width=config.width,
+        heads=config.heads,
+        conv_kernel=config.conv_kernel,
+        masks=tuple(layer_masks(config.layers)),
+    )
+
+
+def validation(
+    store: TokenStore, tokenizer: CaptionTokenizer, config: TrainPriorConfig, options: RunOptions
+) -> Callable[[Prior, int], dict[str, float]]:
+    """The function that measures a prior, on the same pairs each time."""
+    shape = {"num_pairs": NUM_EVALUATED, "text_length": config.text_length, "batch_size": config.optim.batch_size}
+    valid = EvaluatedPairs(store, tokenizer, split="valid", **shape)
+    seen = EvaluatedPairs(store, tokenizer, split="train", **shape)
+
+    def validate(prior: Prior, step: int) -> dict[str, float]:
+        text_loss, image_loss = mean_losses(prior, valid, config, options)
+        return {
+            "valid/loss": (1 - config.image_loss_weight) * text_loss + config.image_loss_weight * image_loss,
+            "valid/text_loss": text_loss,
+            "valid/image_loss": image_loss,
+            "valid/truncated": valid.truncated,
+            "train_eval/image_loss": mean_losses(prior, seen, config, options)[1],
+        }
+
+    return validate
+
+
+@torch.no_grad()
+def mean_losses(prior: Prior, pairs: EvaluatedPairs, config: TrainPriorConfig, options: RunOptions) -> tuple[float, float]:
+    """Text and image cross-entropy in nats per token, each a mean over all counted tokens of all batches."""
+    sums, counts = np.zeros(2), np.zeros(2)
+    for batch in pairs:
+        with autocast(options.device, config.optim.precision):
+            losses = prior_losses(prior, *to_device(batch, options.device), loss_on_padding=config.loss_on_padding)
+        number = np.array([losses.num_text, losses.num_image])
+        sums += number * [float(losses.text), float(losses.image)]
+        counts += number
+    text_loss, image_loss = (sums / counts).tolist()
+    return text_loss, image_loss

@@ -1,0 +1,1 @@
+"""Metrics and images -> figures, tables and the page that a reader opens first."""

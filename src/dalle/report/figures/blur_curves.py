@@ -1,0 +1,87 @@
+"""FID and Inception score when the finest detail is blurred away on both sides (the paper's Figures 9a and 9b)."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dalle.report.frames import (
+    BLURS,
+    FEATURES,
+    METRICS,
+    domain_rows,
+    metric_rows,
+    most_candidates,
+    only_value,
+    sample_words,
+)
+from dalle.report.lines import EndLabel, band, curve, dashed_curve, label_ends
+from dalle.report.sheet import HEADER, MARGIN, Sheet
+from dalle.report.style import MUTED, NOTE, model_styles, styled
+
+SHOWN = ("fid", "inception_score")
+LEFT, PLOT_WIDTH, PLOT_HEIGHT, PITCH = 42, 268, 250, 434
+
+
+@styled
+def blur_curves(frame: pd.DataFrame, domain: str, *, dataset: str, reference_size: int) -> Figure:
+    """A panel a metric, a line a model, from the tidy evaluation table; `dataset` names the data in words.
+
+    Radii are pixels of a picture `reference_size` wide, evenly spaced. Each model is shown at its largest number of
+    candidates. Dashed lines leave out the reference images that also occur in the training set, where the table has them.
+    """
+    rows = domain_rows(frame, domain)
+    rows = rows[rows["metric"].isin(SHOWN)]
+    for metric in SHOWN:
+        metric_rows(rows, metric)
+    rows = most_candidates(rows)
+    radii = sorted(set(rows["blur_radius"].dropna()))
+    if len(radii) < 2:
+        raise ValueError(f"evaluation table: curves need at least two values in 'blur_radius', domain '{domain}' has {radii}")
+    blurred = rows[rows["blur_radius"] > 0]
+    words = f"{FEATURES.get(only_value(rows, 'features'), rows['features'].iloc[0])} · {sample_words(rows)} a model"
+    sheet = Sheet(HEADER + 32 + PLOT_HEIGHT + 78, f"Fidelity against blur: {dataset}", words + _best_of(rows))
+    for index, metric in enumerate(SHOWN):
+        x = MARGIN + LEFT + index * PITCH
+        axes = sheet.plot(
+            x, HEADER + 32, PLOT_WIDTH, PLOT_HEIGHT, title=METRICS[metric].label, note=METRICS[metric].note
+        )
+        _panel(axes, rows[rows["metric"] == metric], radii)
+        axes.set_xlabel(f"blur radius (pixels of {reference_size})")
+    blur = only_value(blurred, "blur_kind")
+    sheet.text(MARGIN, sheet.height - MARGIN, _legend(rows, BLURS.get(blur, blur)), size=NOTE, colour=MUTED)
+    return sheet.figure
+
+
+def _best_of(rows: pd.DataFrame) -> str:
+    ours = rows[rows["model"] == "dalle"]["candidates"].dropna()
+    return f" · DALL-E best of {int(ours.max())}" if len(ours) and ours.max() > 1 else ""
+
+
+def _legend(rows: pd.DataFrame, blur: str) -> str:
+    parts = [blur]
+    if rows[["low", "high"]].notna().any(axis=None):
+        parts.append("shaded: ± 1 standard deviation")
+    if (rows["reference"] == "no_overlap").any():
+        parts.append("dashed: reference images seen in training left out")
+    return " · ".join(parts)
+
+
+def _panel(axes: Axes, rows: pd.DataFrame, radii: list[float]) -> None:
+    styles = model_styles(rows["model"])
+    labels = []
+    for name in styles:
+        for reference in ("no_overlap", "all"):
+            line = rows[(rows["model"] == name) & (rows["reference"] == reference)].sort_values("blur_radius")
+            if line.empty:
+                continue
+            x, style = [radii.index(radius) for radius in line["blur_radius"]], styles[name]
+            if reference == "no_overlap":
+                dashed_curve(axes, x, line["value"], style.colour)
+            else:
+                curve(axes, x, line["value"], style.colour, style.marker)
+                band(axes, x, line["low"], line["high"], style.colour)
+                labels.append(EndLabel(text=style.label, colour=style.colour, x=x[-1], y=line["value"].iloc[-1]))
+    axes.set_xticks(range(len(radii)), [f"{radius:g}" for radius in radii])
+    axes.set_xlim(-0.18, len(radii) - 1 + 0.1)
+    axes.margins(y=0.08)
+    label_ends(axes, labels)

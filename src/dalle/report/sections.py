@@ -1,0 +1,118 @@
+"""The report's page, section by section: which figure stands where, and under which words."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from dalle.report.findings import findings
+from dalle.report.frames import BLURS, METRICS, only_value
+from dalle.report.page import PageFigure, Section
+from dalle.report.results import Results
+from dalle.report.tables import filtering, final_scores, stages
+
+FIGURES = (
+    "miniature_world", "filter_examples", "reconstructions", "train_dvae", "attention_masks", "train_prior", "train_clip",
+    "samples", "best_of", "rerank_curves", "caption_accuracy", "blur_curves", "published_numbers",
+)  # fmt: skip
+Files = Mapping[str, Path]
+
+
+def page_sections(results: Results, figures: Files) -> list[Section]:
+    """All sections for the figures at hand: name, or name-DOMAIN, -> file. An unknown name is a ValueError."""
+    for name in figures:
+        if name.partition("-")[0] not in FIGURES:
+            raise ValueError(f"figures: '{name}' is unknown; known: {', '.join(FIGURES)}, with -DOMAIN where it has one")
+    def some(*names: str) -> list[PageFigure]:
+        return _some(figures, results, *names)
+
+    dropped = [filtering(results)] if results.has("filter_data") else []
+    sections = [
+        Section(title="The world", figures=some("miniature_world")),
+        Section(title="The paper and this run", tables=[findings(results)]),
+        Section(title="Samples", figures=some("samples")),
+        Section(title="Filtering", tables=dropped, figures=some("filter_examples")),
+        Section(title="Images as codes", figures=some("reconstructions", "train_dvae")),
+        Section(title="The prior", figures=some("attention_masks", "train_prior")),
+        Section(title="Reranking", figures=some("train_clip", "best_of", "rerank_curves", "caption_accuracy")),
+        Section(title="Scores", tables=[final_scores(results)], figures=some("blur_curves", "published_numbers")),
+        Section(title="Where the numbers come from", text=[ORIGIN], tables=[stages(results)]),
+    ]
+    return [section for section in sections if section.text or section.tables or section.figures]
+
+
+ORIGIN = (
+    "Every number on this page is read from the metrics of the stage that measured it. The numbers of the evaluations, "
+    "with their features, blur, reference, candidates and intervals, are rows of metrics/evaluate-DOMAIN.csv."
+)
+
+
+def _some(figures: Files, results: Results, *names: str) -> list[PageFigure]:
+    """The figures called one of `names`, or `name-DOMAIN` for every domain, in this order."""
+    chosen = []
+    for name in names:
+        for full in (name, *(f"{name}-{domain}" for domain in results.domains)):
+            if full in figures:
+                title, caption = _words(name, full.partition("-")[2], results)
+                chosen.append(PageFigure(file=figures[full], title=title, caption=caption))
+    return chosen
+
+
+def _words(name: str, domain: str, results: Results) -> tuple[str, str]:
+    """Title and caption of a figure; what it is over is looked up in the results."""
+    if name in ("blur_curves", "rerank_curves", "caption_accuracy"):
+        return _measured_words(name, domain, results)
+    where = f" of {domain}" if domain else ""
+    return {
+        "miniature_world": (f"Pairs from {results.world}", "Images over the captions they come with."),
+        "filter_examples": (
+            "What the filters drop (Appendix C)",
+            "Pairs dropped by each rule, precision and recall against the planted truth where it is known, and examples.",
+        ),
+        "reconstructions": (
+            "Images and their dVAE reconstructions (the paper's Fig. 1)",
+            "Held-out images through their most likely codes; below each pair its PSNR in dB.",
+        ),
+        "train_dvae": ("Training the dVAE (Appendix A.2)", "Losses, validation with averaged parameters, and the schedules."),
+        "train_prior": ("Training the prior (Appendix B.2)", "Loss by kind of token, and the step size."),
+        "train_clip": ("Training CLIP, the reranker (2.6)", "Contrastive loss and retrieval among held-out pairs."),
+        "attention_masks": (
+            "Attention masks (the paper's Fig. 11)",
+            "Every image token sees all text tokens; the mask of its layer limits which earlier image tokens it sees.",
+        ),
+        "samples": (
+            f"Samples for the captions{where} (the paper's Fig. 3 and 8)",
+            "The same captions for every row; the first ones of the evaluation, nothing picked by hand.",
+        ),
+        "best_of": (
+            f"The best of N candidates{where} (the paper's Fig. 6)",
+            "Winners by CLIP for rising N, the largest on top, with the CLIP similarity that decided.",
+        ),
+        "published_numbers": (
+            "Published numbers (the paper's Fig. 9, as quoted by later papers)",
+            "Another world: 12 billion parameters, real images, other features. No axis of this run compares with it.",
+        ),
+    }[name]
+
+
+def _measured_words(name: str, domain: str, results: Results) -> tuple[str, str]:
+    table = results.evaluation
+    metric = "caption_accuracy" if name == "caption_accuracy" else "fid"
+    rows = results.rows(domain, metric)
+    if rows.empty:
+        raise ValueError(f"figures: '{name}-{domain}' is there, but the evaluation has no '{metric}' of dalle for '{domain}'")
+    images, candidates = int(rows["num_samples"].max()), int(rows["candidates"].max())
+    if name == "caption_accuracy":
+        caption = f"{images:,} captions, N up to {candidates}; bands are 95 % Wilson intervals."
+        return f"{METRICS[metric].label} on {domain}", caption
+    over = f"{results.features(domain)}, {images:,} images a model"
+    if name == "rerank_curves":
+        return (
+            f"Scores against the number of candidates on {domain} (the paper's Fig. 9c)",
+            f"{over}, no blur, full reference, N up to {candidates}; bands are one standard deviation each way.",
+        )
+    blurred = table[(table["domain"] == domain) & (table["metric"] == metric) & (table["blur_radius"] > 0)]
+    kind = only_value(blurred, "blur_kind")
+    return (
+        f"FID and Inception score against blur on {domain} (the paper's Fig. 9{'b' if domain == 'cub' else 'a'})",
+        f"{over}, DALL-E best of {candidates}; {BLURS.get(kind, kind)}; bands are one standard deviation each way. "
+        "FID at this number of images is biased upwards, the same for all models: compare within the figure only.",
+    )

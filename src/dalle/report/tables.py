@@ -1,0 +1,98 @@
+"""The tables of the page: filtering, final scores, and what each stage left behind."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from dalle.report.frames import METRICS, most_candidates
+from dalle.report.page import Markdown, Table
+from dalle.report.results import Results, flattened
+from dalle.report.style import model_styles
+
+# In the pipeline's order: what the stage makes, and which of its metrics to quote
+STAGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "prepare_data": ("manifests of all sources", ()),
+    "filter_data": ("training pairs that pass the filters", ("pairs/total", "pairs/kept")),
+    "train_tokenizer": ("byte-pair encoding of the captions", ()),
+    "train_dvae": ("images to codes and back", ("valid/psnr_db", "valid/ssim", "valid/codebook_used")),
+    "precompute_tokens": ("image tokens of all training pairs", ()),
+    "train_prior": ("the sparse transformer", ("valid/loss", "valid/image_loss", "valid/text_loss")),
+    "train_clip": ("the model that reranks", ("valid/loss", "valid/retrieval_top1")),
+    "sample": ("candidates for every caption", ("images/total",)),
+    "rerank": ("winners for every N", ()),
+    "find_overlap": ("reference images that occur in training", ("overlap/rate",)),
+    "evaluate": ("scores", ()),
+}
+NUM_QUOTED = 3
+
+
+def filter_counts(results: Results) -> pd.DataFrame:
+    """`rule, dropped, precision, recall` in order of the rules' counts; no truth leaves the last two empty."""
+    metrics = flattened(results.metrics.get("filter_data", {}))
+    rules = [key.removeprefix("dropped/") for key in metrics if key.startswith("dropped/")]
+    if not rules:
+        raise ValueError("metrics of stage 'filter_data': no 'dropped/RULE' is there")
+    rows = [
+        (rule, int(metrics[f"dropped/{rule}"]), *(metrics.get(f"truth/{rule}/{name}") for name in ("precision", "recall")))
+        for rule in rules
+    ]
+    frame = pd.DataFrame(rows, columns=["rule", "dropped", "precision", "recall"])
+    frame = frame.astype({"precision": float, "recall": float})
+    return frame.sort_values(["dropped", "rule"], ascending=[False, True], ignore_index=True)
+
+
+def filtering(results: Results) -> Table:
+    counts = filter_counts(results)
+    rows = [
+        (row.rule, f"{row.dropped:,}", _share(row.precision), _share(row.recall)) for row in counts.itertuples(index=False)
+    ]
+    return Table(header=("rule", "dropped", "precision", "recall"), rows=rows, numbers=("dropped", "precision", "recall"))
+
+
+def final_scores(results: Results) -> Table:
+    """A row a domain and model at its largest N, without blur, against the full reference."""
+    table = results.evaluation
+    table = table[(table["reference"] == "all") & (table["blur_radius"].fillna(0) == 0)]
+    shown = [metric for metric in METRICS if (table["metric"] == metric).any()]
+    rows = []
+    for domain in results.domains:
+        best = most_candidates(table[table["domain"] == domain])
+        for name, style in model_styles(best["model"]).items():
+            mine = best[best["model"] == name]
+            first = mine[mine["metric"].isin(("fid", shown[0]))].iloc[:1]
+            images = f"{first['num_samples'].iloc[0]:.0f}" if len(first) else "–"
+            candidates = f"{mine['candidates'].fillna(1).iloc[0]:.0f}" if name == "dalle" else "–"
+            rows.append((domain, style.label, candidates, images, *(_score(mine, metric) for metric in shown)))
+    labels = [f"{METRICS[metric].label} {METRICS[metric].note[0]}" for metric in shown]
+    header = ("domain", "model", "best of", "images", *labels)
+    return Table(header=header, rows=rows, numbers=header[2:])
+
+
+def stages(results: Results) -> Table:
+    """Each stage that left metrics, with a few of them; the file has them all."""
+    rows = []
+    for stage in sorted(results.metrics, key=_pipeline_order):
+        makes, preferred = STAGES.get(stage.partition("-")[0], ("", ()))
+        metrics = flattened(results.metrics[stage])
+        quoted = [key for key in preferred if key in metrics] or sorted(metrics)[:NUM_QUOTED]
+        words = ", ".join(f"{key} = {metrics[key]:.6g}" for key in quoted)
+        link = Markdown(f"[`{stage}.json`](metrics/{stage}.json)")
+        rows.append((Markdown(f"`{stage}`"), makes, words, link))
+    return Table(header=("stage", "makes", "among its results", "all of them"), rows=rows)
+
+
+def _pipeline_order(stage: str) -> tuple[int, str]:
+    names = list(STAGES)
+    name = stage.partition("-")[0]
+    return (names.index(name) if name in names else len(names), stage)
+
+
+def _share(value: float) -> str:
+    return f"{value:.1%}" if pd.notna(value) else "–"
+
+
+def _score(rows: pd.DataFrame, metric: str) -> str:
+    values = rows[rows["metric"] == metric]["value"]
+    if values.empty:
+        return "–"
+    return f"{values.iloc[0]:{METRICS[metric].digits}}"

@@ -1,0 +1,49 @@
+"""Which curves tell how each training went, in the words of the metrics they log."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingPlan:
+    """What `training_curves` shows of one stage."""
+
+    title: str
+    model: str
+    groups: Mapping[str, Sequence[str]]
+    schedules: Mapping[str, str]
+
+
+STEP_SIZE = {"step size": "schedule/learning_rate"}
+PLANS = {
+    "train_dvae": TrainingPlan(
+        title="Training the dVAE",
+        model="dvae",
+        groups={
+            "Loss | nats a sub-pixel": ("train/loss",),
+            "Evidence lower bound | nats a sub-pixel": ("valid/elbo_relaxed", "valid/elbo_true"),
+            "PSNR | dB, hard codes, ↑ higher is better": ("valid/psnr_db",),
+            "Codebook used | share of the codes": ("valid/codebook_used",),
+        },
+        schedules={"β": "schedule/beta", "τ": "schedule/tau", **STEP_SIZE},
+    ),
+    "train_prior": TrainingPlan(
+        title="Training the prior",
+        model="dalle",
+        groups={
+            "Loss | weighted": ("train/loss", "valid/loss"),
+            "Image tokens | nats each": ("train/image_loss", "valid/image_loss"),
+            "Text tokens | nats each": ("train/text_loss", "valid/text_loss"),
+        },
+        schedules=STEP_SIZE,
+    ),
+    "train_clip": TrainingPlan(
+        title="Training CLIP",
+        model="clip",
+        groups={
+            "Contrastive loss | nats": ("train/loss", "valid/loss"),
+            "Retrieval | share found, ↑ higher is better": ("valid/retrieval_top1", "valid/retrieval_top5"),
+        },
+        schedules=STEP_SIZE,
+    ),
+}

@@ -1,0 +1,205 @@
+"""The one loop that trains everything: resumable, averaged, reported, and ignorant of what it trains."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from dalle.progress import track
+from dalle.training.averaging import ExponentialMovingAverage
+from dalle.training.checkpoint import Checkpoint
+from dalle.training.log import Log
+from dalle.training.schedules import Schedule
+
+Batch = Any
+LossFunction = Callable[[nn.Module, Batch, int], tuple[Tensor, Mapping[str, Tensor | float]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimConfig:
+    """AdamW with a step-size schedule, clipping and parameter averaging: what every training here uses."""
+
+    updates: int
+    batch_size: int
+    learning_rate: Schedule
+    betas: tuple[float, ...]
+    eps: float
+    weight_decay: float
+    clip_norm: float | None
+    ema_decay: float
+    ema_every: int
+    precision: Literal["bf16", "fp32"]
+    validate_every: int
+
+    def __post_init__(self) -> None:
+        for name in ("updates", "batch_size", "validate_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if len(self.betas) != 2:
+            raise ValueError(f"betas must be two numbers, got {list(self.betas)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How a training is run; none of it can change the weights that come out."""
+
+    device: str
+    data_workers: int
+    log_every: int
+    checkpoint_seconds: float
+
+
+@dataclass
+class TrainingState:
+    """All that a resumed training needs; what is not in here is not state."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    ema: ExponentialMovingAverage
+    step: int = 0
+    sums: dict[str, float] = field(default_factory=dict)  # metrics since the last report
+    num_summed: int = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "ema": self.ema.state_dict(),
+            "step": self.step,
+            "sums": self.sums,
+            "num_summed": self.num_summed,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.ema.load_state_dict(state["ema"])
+        self.step, self.sums, self.num_summed = state["step"], state["sums"], state["num_summed"]
+
+
+def train(
+    model: nn.Module,
+    *,
+    what: str,
+    batch_at: Callable[[int], Batch],
+    loss_function: LossFunction,
+    validate: Callable[[nn.Module, int], Mapping[str, float]],
+    optim: OptimConfig,
+    options: RunOptions,
+    checkpoint: Checkpoint,
+    log: Log,
+) -> dict[str, float]:
+    """Train `model` in place for `optim.updates` updates and leave the averaged parameters in it.
+
+    `batch_at(step)` is a pure function of the update's number (it runs in threads, ahead of time); `loss_function` gives
+    the loss and the metrics to report; `validate` gets the model with averaged parameters and returns `valid/...` metrics.
+    Returns the last validation's metrics. A run that finds a checkpoint goes on from it and ends with the same weights.
+    """
+    state = TrainingState(model, adamw(model, optim), ExponentialMovingAverage(model, decay=optim.ema_decay, every=optim.ema_every))
+    saved = checkpoint.load()
+    if saved is not None:
+        state.load_state_dict(saved)
+    log.resume(state.step)
+    last_saved = time.monotonic()
+    steps = track(range(state.step, optim.updates), what=what, unit="updates", total=optim.updates, initial=state.step)
+    for step, batch in zip(steps, prefetched(batch_at, state.step, optim.updates, options.data_workers), strict=True):
+        _update(state, to_device(batch, options.device), loss_function, optim, options)
+        if state.step % options.log_every == 0 or state.step == optim.updates:
+            log(step, {name: total / state.num_summed for name, total in state.sums.items()})
+            state.sums, state.num_summed = {}, 0
+        if state.step % optim.validate_every == 0 and state.step < optim.updates:
+            log(step, _validate_averaged(state, validate, step))
+        if time.monotonic() - last_saved > options.checkpoint_seconds and state.step < optim.updates:
+            log.flush()
+            checkpoint.save(state.state_dict())
+            last_saved = time.monotonic()
+    state.ema.copy_to(model)
+    model.eval()
+    metrics = dict(validate(model, optim.updates - 1))
+    log(optim.updates - 1, metrics)
+    log.flush()
+    return metrics
+
+
+def adamw(model: nn.Module, optim: OptimConfig) -> torch.optim.AdamW:
+    """AdamW that decays matrices and kernels only, not gains, biases or embeddings' position tables of one dimension."""
+    decayed = [p for p in model.parameters() if p.requires_grad and p.ndim >= 2]
+    plain = [p for p in model.parameters() if p.requires_grad and p.ndim < 2]
+    groups = [{"params": decayed, "weight_decay": optim.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]],
+        lr=optim.learning_rate.at(0),
+        betas=(optim.betas[0], optim.betas[1]),
+        eps=optim.eps,
+        fused=True,
+    )
+
+
+def prefetched(batch_at: Callable[[int], Batch], start: int, stop: int, num_workers: int) -> Iterator[Batch]:
+    """`batch_at(start), batch_at(start + 1), ...` in order, up to two batches a worker made ahead in threads."""
+    if num_workers == 0:
+        yield from map(batch_at, range(start, stop))
+        return
+    with ThreadPoolExecutor(num_workers, thread_name_prefix="data") as pool:
+        upcoming: deque = deque()
+        try:
+            for step in range(start, stop):
+                while len(upcoming) < 2 * num_workers and step + len(upcoming) < stop:
+                    upcoming.append(pool.submit(batch_at, step + len(upcoming)))
+                yield upcoming.popleft().result()
+        finally:
+            for future in upcoming:
+                future.cancel()
+
+
+def to_device(batch: Batch, device: str) -> Batch:
+    """Move every tensor of a (possibly nested) batch."""
+    if isinstance(batch, Tensor):
+        return batch.to(device, non_blocking=True)
+    if isinstance(batch, Mapping):
+        return {name: to_device(value, device) for name, value in batch.items()}
+    if isinstance(batch, tuple | list):
+        return type(batch)(to_device(value, device) for value in batch)
+    return batch
+
+
+def autocast(device: str, precision: str) -> torch.autocast:
+    """bf16 where asked for; parameters and optimiser state stay float32."""
+    return torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+def _update(state: TrainingState, batch: Batch, loss_function: LossFunction, optim: OptimConfig, options: RunOptions) -> None:
+    state.model.train()
+    for group in state.optimizer.param_groups:
+        group["lr"] = optim.learning_rate.at(state.step)
+    with autocast(options.device, optim.precision):
+        loss, metrics = loss_function(state.model, batch, state.step)
+    state.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    if optim.clip_norm is not None:
+        grad_norm = nn.utils.clip_grad_norm_(state.model.parameters(), optim.clip_norm)
+        metrics = {**metrics, "train/grad_norm": grad_norm}
+    state.optimizer.step()
+    state.ema.update(state.model, state.step)
+    state.step += 1
+    for name, value in {**metrics, "schedule/learning_rate": state.optimizer.param_groups[0]["lr"]}.items():
+        state.sums[name] = state.sums.get(name, 0.0) + float(value)
+    state.num_summed += 1
+    if not torch.isfinite(loss):
+        raise FloatingPointError(f"the loss is {float(loss)} at update {state.step - 1}: lower the step size or look at the data")
+
+
+def _validate_averaged(state: TrainingState, validate: Callable, step: int) -> Mapping[str, float]:
+    """Validate with the averaged parameters, then put the trained ones back."""
+    trained = {name: value.clone() for name, value in state.model.state_dict().items()}
+    state.ema.copy_to(state.model)
+    state.model.eval()
+    try:
+        return validate(state.model, step)
+    finally:
+        state.model.load_state_dict(trained)

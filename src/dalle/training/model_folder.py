@@ -1,0 +1,35 @@
+"""A model on disk: a folder with `config.json` and `model.safetensors`, rebuilt from the folder alone."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from dalle.config import from_mapping, to_mapping
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def save_model(model: nn.Module, config: Any, folder: Path) -> None:
+    """Write `model` (on any device) with the dataclass that builds it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    save_file(tensors, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(to_mapping(config), indent=2) + "\n")
+
+
+def load_model(build: Callable[[Any], M], config_class: type, folder: Path) -> M:
+    """Read what `save_model` wrote; a missing, truncated or differently shaped file is a `ValueError` naming it."""
+    for name in ("config.json", "model.safetensors"):
+        if not (folder / name).is_file():
+            raise ValueError(f"{folder / name}: missing; a model folder holds config.json and model.safetensors")
+    model = build(from_mapping(config_class, json.loads((folder / "config.json").read_text()), str(folder / "config.json")))
+    try:
+        model.load_state_dict(load_file(folder / "model.safetensors"))
+    except (SafetensorError, RuntimeError) as error:
+        raise ValueError(f"{folder / 'model.safetensors'}: does not fit its config.json: {error}") from None
+    return model.eval()

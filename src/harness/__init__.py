@@ -1,0 +1,1 @@
+"""All that knows DVC, MLflow, YAML, the environment and the command line."""

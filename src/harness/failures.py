@@ -1,0 +1,60 @@
+"""What a person sees when something goes wrong: one line for what they can mend, a traceback for what we must."""
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+MENDABLE = (ValueError, OSError, FloatingPointError)  # ConfigError is a ValueError
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def exit_code_of(name: str, work: Callable[[], None]) -> int:
+    """Do `work`: 0, or 2 after a one-line error, 130 when stopped, 1 after a traceback. DALLE_TRACEBACK=1 always shows it."""
+    try:
+        work()
+    except MENDABLE as error:
+        if os.environ.get("DALLE_TRACEBACK", "0") not in ("", "0"):
+            traceback.print_exc()
+        print(f"ERROR {name}: {one_line(error)}", file=sys.stderr)
+        return 2
+    except SystemExit as stop:
+        print(f"ERROR {name}: ended early by sys.exit({stop.code!r})", file=sys.stderr)
+        return stop.code if isinstance(stop.code, int) and stop.code else 1
+    except KeyboardInterrupt:
+        print(f"STOPPED {name}", file=sys.stderr)
+        return 130
+    except Exception:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+@contextmanager
+def stop_signals_interrupt() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the work like Ctrl-C does: as a `KeyboardInterrupt` that can still record it.
+
+    After the first signal further ones are ignored, so that a second Ctrl-C does not cut the recording off.
+    """
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        for other in STOP_SIGNALS:
+            signal.signal(other, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # nohup
+            signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

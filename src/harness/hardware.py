@@ -1,0 +1,36 @@
+"""Cores, device and determinism: set once a process, before any work."""
+
+import math
+import os
+from pathlib import Path
+
+import torch
+
+from harness.params_tree import RunConfig
+
+
+def configure_torch(config: RunConfig) -> str:
+    """Apply `run.threads`, choose deterministic kernels where there are any, and return the device to use."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(config.threads or available_cores())
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # it costs time and hides nothing of ours
+    return resolve_device(config.device)
+
+
+def resolve_device(device: str) -> str:
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("run.device is cuda, but torch sees no GPU here: set it to auto or cpu")
+    return device
+
+
+def available_cores(quota_file: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """Cores this process may use: its affinity, or less where a container's quota (`quota period` in microseconds) says so."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = quota_file.read_text().split()
+        return max(1, min(cores, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError):  # no cgroup, or "max": no quota
+        return cores

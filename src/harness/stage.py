@@ -1,0 +1,223 @@
+"""What every script in stages/ runs in: checked inputs, a resumable log and checkpoint, whole outputs, a tracked run."""
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+
+from dalle.config import ConfigError, from_mapping
+from dalle.training.checkpoint import Checkpoint
+from dalle.training.loop import RunOptions
+from harness.curves import Curves
+from harness.failures import exit_code_of, stop_signals_interrupt
+from harness.fingerprint import Fingerprint, digest_of, take_fingerprint, verify_unchanged
+from harness.hardware import configure_torch
+from harness.lineage import CODE_PATHS, RunRecord, git_tags, upstream_runs, write_record
+from harness.locks import hold, is_held
+from harness.outputs import metrics_text, written_whole
+from harness.params import read_yaml
+from harness.params_tree import Params
+from harness.pipeline import StageEntry, find_stage, read_pipeline, upstream_stages
+from harness.tracking import RunFacts, Tracker, open_tracker, recorded
+
+CHECKPOINTS = Path(".checkpoints")
+
+
+class Stage:
+    """A running stage: paths are relative to the working directory, `root` is the workspace even in a queued experiment.
+
+    `params` is the whole validated tree; `scratch` survives a kill and is deleted, with the checkpoint, by `finish`.
+    """
+
+    def __init__(
+        self,
+        entry: StageEntry,
+        *,
+        root: Path,
+        params: Params,
+        device: str,
+        fingerprint: Fingerprint,
+        tracker: Tracker,
+        upstream: dict[str, str | None],
+    ) -> None:
+        self.name, self.item, self.root, self.params = entry.name, entry.item, root, params
+        self.finished = False
+        self._entry, self._fingerprint, self._tracker, self._upstream = entry, fingerprint, tracker, upstream
+        self._throughput: dict[str, float] = {}
+        self._folder = checkpoint_folder(root, entry.label, fingerprint.key)
+        self._stopwatch = _Stopwatch(self._folder / "seconds")
+        self._curves_file = Path("reports/curves", f"{entry.label}.csv")
+        self._require_listed(Path("runs", f"{entry.label}.json"))
+        self.checkpoint = Checkpoint(self._folder / "state.pt")
+        self.log = Curves(
+            self._folder / "curves.jsonl",
+            tracker,
+            before_first=lambda: self._require_listed(self._curves_file),
+            on_flush=self._stopwatch.save,
+        )
+        self.options = RunOptions(
+            device=device,
+            data_workers=params.run.data_workers,
+            log_every=params.run.log_every,
+            checkpoint_seconds=params.run.checkpoint_seconds,
+        )
+
+    @property
+    def scratch(self) -> Path:
+        """A folder for intermediate files that a restarted stage may find again."""
+        folder = self._folder / "scratch"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def output(self, path: str | Path) -> AbstractContextManager[Path]:
+        """A context manager that yields where to write `path`, a file or a folder listed in dvc.yaml (see `written_whole`)."""
+        self._require_listed(Path(path))
+        return written_whole(Path(path))
+
+    def throughput(self, **rates: float) -> None:
+        """Report speeds such as `images_per_second`: to runs/ and MLflow, never to the metrics."""
+        self._throughput |= {name: float(f"{rate:.4g}") for name, rate in rates.items()}
+
+    def finish(self, metrics: Mapping[str, Any]) -> None:
+        """Write metrics, curves and the run's record; the last call of every stage, which fails if its inputs have moved."""
+        assert not self.finished, "finish is called once"
+        text = metrics_text(metrics)
+        verify_unchanged(self._entry, self._fingerprint)
+        label, points = self._entry.label, self.log.points()
+        if metrics:
+            with self.output(f"reports/metrics/{label}.json") as path:
+                path.write_text(text)
+        if points:
+            with self.output(self._curves_file) as path:
+                self.log.export(path)
+        last = max(points, default=0)
+        final = {**metrics, **{f"throughput/{name}": rate for name, rate in self._throughput.items()}}
+        self._tracker.metrics(last, {key: value for key, value in final.items() if key not in points.get(last, {})})
+        record = RunRecord(
+            stage=self._entry.address,
+            run_id=self._tracker.run_id,
+            seconds=round(self._stopwatch.seconds, 2),
+            throughput=self._throughput,
+            upstream=self._upstream,
+        )
+        with self.output(f"runs/{label}.json") as path:
+            write_record(record, path)
+        self.finished = True
+
+    def close(self) -> None:
+        """Delete checkpoint and scratch: called by `run_stage` when all is recorded."""
+        self.log.close()
+        shutil.rmtree(self._folder)
+
+    def _require_listed(self, path: Path) -> None:
+        if not self._entry.writes(path.as_posix()):
+            raise ConfigError(f"{path}: {self._entry.address} writes it, but dvc.yaml does not list it among the stage's outs")
+
+
+def run_stage(main: Callable[[Stage], None], tree: type = Params) -> NoReturn:
+    """Run a stage's script: `run_stage(main)` under `if __name__ == "__main__"`; the item is the script's argument."""
+    name = Path(sys.argv[0]).stem
+    sys.exit(execute(main, name, sys.argv[1:], tree))
+
+
+def execute(main: Callable[[Stage], None], name: str, arguments: list[str], tree: type = Params) -> int:
+    """What `run_stage` does, as an exit code: 0, 2 (an error to mend), 130 (stopped), 1 (a crash)."""
+
+    def work() -> None:
+        with stop_signals_interrupt():
+            if len(arguments) > 1:
+                raise ConfigError(f"expected at most one item, got {' '.join(arguments)}")
+            _run(main, name, arguments[0] if arguments else None, tree)
+
+    return exit_code_of("@".join([name, *arguments[:1]]), work)
+
+
+def checkpoint_folder(root: Path, label: str, key: str) -> Path:
+    return root / CHECKPOINTS / label / key
+
+
+def is_alive(root: Path) -> Callable[[str, str], bool]:
+    """Whether a process works on a stage (by its DVC name) and key in this workspace."""
+    return lambda stage, key: is_held(checkpoint_folder(root, stage.replace("@", "-"), key) / "lock")
+
+
+def workspace_root() -> Path:
+    """The workspace, also from the temporary copy in which `dvc exp run --queue` runs a stage."""
+    return Path(os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
+
+
+def _run(main: Callable[[Stage], None], name: str, item: str | None, tree: type) -> None:
+    root = workspace_root()
+    raw = read_yaml(Path("params.yaml"))
+    params = from_mapping(tree, raw)
+    pipeline = read_pipeline(Path("dvc.yaml"), raw)
+    entry = find_stage(pipeline, name, item)
+    device = configure_torch(params.run)
+    # two locks: one for the files here, one for the checkpoint, which a queued experiment in another copy may share
+    with hold(CHECKPOINTS / entry.label / "lock", what=entry.address, wait=False):
+        fingerprint = take_fingerprint(entry, raw)
+        folder = checkpoint_folder(root, entry.label, fingerprint.key)
+        with hold(folder / "lock", what=entry.address, wait=root != Path.cwd().resolve()):
+            upstream = upstream_runs(upstream_stages(pipeline, entry))
+            tracker = open_tracker(params.run, root, _facts(entry, raw, fingerprint, upstream, device), is_alive(root))
+            with recorded(tracker):
+                stage = Stage(
+                    entry,
+                    root=root,
+                    params=params,
+                    device=device,
+                    fingerprint=fingerprint,
+                    tracker=tracker,
+                    upstream=upstream,
+                )
+                main(stage)
+                assert stage.finished, "main(stage) must end with stage.finish(metrics)"
+            stage.close()
+
+
+def _facts(
+    entry: StageEntry, raw: Mapping[str, Any], fingerprint: Fingerprint, upstream: Mapping[str, str | None], device: str
+) -> RunFacts:
+    settings = {"dvc.exp_name": os.environ.get("DVC_EXP_NAME"), "dvc.exp_baseline": os.environ.get("DVC_EXP_BASELINE_REV")}
+    upstream_tags = {f"upstream.{label}": run_id for label, run_id in upstream.items()}
+    tags = {
+        **git_tags(),
+        **{key: value for key, value in {**settings, **upstream_tags}.items() if value},
+        "pipeline.config": digest_of({key: value for key, value in raw.items() if key != "run"})[:12],
+        "mlflow.source.name": f"stages/{entry.name}.py",
+        "mlflow.source.type": "LOCAL",
+        "run.device": device,
+        "run.threads": str(torch.get_num_threads()),
+        "torch": torch.__version__,
+    }
+    data = [dep for dep in entry.deps if dep.split("/")[0] not in CODE_PATHS]
+    return RunFacts(
+        stage=entry.address,
+        name=f"{entry.name}:{entry.item}" if entry.item else entry.name,
+        key=fingerprint.key,
+        params=fingerprint.params,
+        tags=tags,
+        datasets=[(dep, fingerprint.deps[dep]) for dep in data],
+    )
+
+
+class _Stopwatch:
+    """Seconds of work, summed over the attempts of a resumed stage up to their last checkpoints."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._start = path, time.monotonic()
+        self._before = float(path.read_text()) if path.exists() else 0.0
+
+    @property
+    def seconds(self) -> float:
+        return self._before + time.monotonic() - self._start
+
+    def save(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.write_text(f"{self.seconds:.3f}")
