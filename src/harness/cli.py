@@ -8,14 +8,13 @@ from harness import presets, tracking
 from harness.failures import exit_code_of
 from harness.lineage import read_record
 from harness.params import load_params, read_yaml
-from harness.params_tree import Params
 from harness.pipeline import read_pipeline
 from harness.stage import is_alive, workspace_root
 
 PARAMS, PRESETS = Path("params.yaml"), Path("presets")
 
 
-def main(arguments: list[str] | None = None, tree: type = Params) -> None:
+def main(arguments: list[str] | None = None, tree: type | None = None) -> None:
     options = _parser().parse_args(arguments)
     sys.exit(exit_code_of(f"dalle {options.command}", lambda: options.action(options, tree)))
 
@@ -33,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _preset(options: argparse.Namespace, tree: type) -> None:
+def _preset(options: argparse.Namespace, tree: type | None) -> None:
     if options.name is None:
         _list_presets()
         return
@@ -53,7 +52,7 @@ def _list_presets() -> None:
             print(f"  {line}")
 
 
-def _runs(options: argparse.Namespace, tree: type) -> None:
+def _runs(options: argparse.Namespace, tree: type | None) -> None:
     params, root = load_params(PARAMS, tree), workspace_root()
     client = tracking.connect(root)
     if options.close_stale:

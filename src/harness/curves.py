@@ -2,7 +2,9 @@
 
 import csv
 import json
+import math
 import os
+import statistics
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import IO
 
 import numpy as np
 
-from harness.tracking import Tracker
+from harness.tracker import Tracker
 
 TIMED_GROUPS = ("time/", "throughput/", "system/")  # differ between two identical runs: tracked, never exported
 
@@ -28,13 +30,16 @@ class Curves:
         self._file: IO[str] | None = None
         self._sent_images: set[tuple[str, int]] = set()
         self._last: tuple[int, float] | None = None  # step and time of the last report
+        self._rates: list[float] = []
+        self._declared = False
 
     def __call__(self, step: int, metrics: Mapping[str, float]) -> None:
         metrics = {key: float(value) for key, value in metrics.items()}
         lasting = {key: value for key, value in metrics.items() if not key.startswith(TIMED_GROUPS)}
         if lasting:
-            if self._last is None:
+            if not self._declared:
                 self._before_first()
+                self._declared = True
             self._write({"step": step, "metrics": lasting})
         self._tracker.metrics(step, {**metrics, **self._rate(step)})
 
@@ -60,6 +65,7 @@ class Curves:
         temporary.write_text("".join(json.dumps(line) + "\n" for line in lines if line["step"] < step or "image" in line))
         os.replace(temporary, self._path)
         self._file = open(self._path, "a", encoding="utf-8")
+        self._last = (step - 1, time.monotonic())
         self._tracker.resume()
         for kept, point in self.points().items():
             self._tracker.metrics(kept, point)  # fills in what an unreachable server missed
@@ -81,6 +87,10 @@ class Curves:
             points.setdefault(line["step"], {}).update(line.get("metrics", {}))
         return {step: point for step, point in points.items() if point}
 
+    def updates_per_second(self) -> float:
+        """The median rate between reports, so that a validation does not count; nan where nothing was done."""
+        return statistics.median(self._rates) if self._rates else math.nan
+
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
@@ -91,11 +101,15 @@ class Curves:
         if last is not None and step <= last[0]:
             return {}
         self._last = (step, now)
-        return {} if last is None else {"throughput/updates_per_second": (step - last[0]) / max(now - last[1], 1e-9)}
+        if last is None:
+            return {}
+        self._rates.append((step - last[0]) / max(now - last[1], 1e-9))
+        return {"throughput/updates_per_second": self._rates[-1]}
 
     def _write(self, line: Mapping[str, object]) -> None:
         if self._file is None:  # nothing was resumed: what an earlier attempt left is not ours
             self.resume(0)
+            self._last = None
         assert self._file is not None
         self._file.write(json.dumps(line) + "\n")
         self._file.flush()  # to the system: a killed process loses nothing

@@ -88,7 +88,7 @@ def _leaves(stage: StageEntry, params: Mapping[str, Any]) -> dict[str, Any]:
 
 def _files(folder: Path) -> list[Path]:
     found = []
-    for parent, folders, names in os.walk(folder, followlinks=True):
+    for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name not in IGNORED]
         found += [Path(parent, name) for name in names]
     return sorted(found)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from harness.params_tree import RunConfig
+from harness.run_config import RunConfig
 
 
 def configure_torch(config: RunConfig) -> str:

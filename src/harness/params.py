@@ -3,20 +3,27 @@
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from dalle.config import ConfigError, from_mapping
-from harness.params_tree import Params
 
-P = TypeVar("P")
+if TYPE_CHECKING:
+    from harness.params_tree import Params
 
 
-def load_params(path: Path, tree: type[P] = Params) -> P:
+def load_params(path: Path, tree: type | None = None) -> "Params":
     """The validated tree; every problem a file can have is a `ConfigError` that names the line or the key."""
-    return from_mapping(tree, read_yaml(path))
+    return build_params(read_yaml(path), tree)
+
+
+def build_params(values: Any, tree: type | None = None) -> "Params":
+    """`Params`, or another `tree`, from what `read_yaml` gives."""
+    if tree is None:
+        from harness.params_tree import Params as tree  # here, because it brings the whole library with it
+    return from_mapping(tree, values)
 
 
 def read_yaml(path: Path) -> Any:

@@ -1,28 +1,96 @@
-"""The shape of params.yaml: one field a section, each section a dataclass in the file of the part that uses it."""
+"""The shape of params.yaml: one field a section, each section a dataclass in the file of the part that uses it.
+
+Sections that only a stage's script needs (paths, counts, batch sizes) are declared here.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
 
+from dalle.clip.train import TrainClipConfig
+from dalle.data.filtering.rules import FilterConfig
+from dalle.dvae.train import TrainDVAEConfig
+from dalle.evaluation.sweep import EvaluateConfig
+from dalle.generation.sampling import SampleConfig
+from dalle.miniworld.corpora import MiniworldConfig
+from dalle.prior.train import TrainPriorConfig
+from harness.run_config import RunConfig
+
+MINIWORLD = "miniworld"
+
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig:
-    """How stages are run: no stage lists this section in dvc.yaml, because nothing in it may change a result."""
+class PrepareDataConfig:
+    """Where each corpus comes from: `miniworld` renders it, anything else is the folder of the real one."""
 
-    experiment: str
-    device: Literal["auto", "cpu", "cuda"]
-    threads: int  # 0: all cores
-    data_workers: int
-    log_every: int
-    checkpoint_seconds: float
-    tracking: bool
-    system_metrics: bool
+    web: str
+    coco: str
+    cub: str
+    miniworld: MiniworldConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilterDataConfig(FilterConfig):
+    """The rules, and which share of the kept images is held out of every training."""
+
+    valid_fraction: float
 
     def __post_init__(self) -> None:
-        if not self.experiment.strip():
-            raise ValueError("experiment must not be empty: it is the name of the MLflow experiment")
-        for name, least in (("threads", 0), ("data_workers", 0), ("log_every", 1), ("checkpoint_seconds", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        super().__post_init__()
+        if not 0 < self.valid_fraction < 1:
+            raise ValueError(f"valid_fraction must be between 0 and 1, got {self.valid_fraction}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainTokenizerConfig:
+    vocab_size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrecomputeTokensConfig:
+    """`views` crops of each image are stored: the first is the evaluation crop, the others are drawn by Listing 2."""
+
+    views: int
+    batch_size: int
+    precision: Literal["bf16", "fp32"]
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "views", "batch_size")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleDomainConfig(SampleConfig):
+    """How candidates are drawn, and for how many captions of a domain (all, where it has fewer)."""
+
+    num_captions: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _at_least(self, 2, "num_captions")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RerankConfig:
+    """The numbers of candidates among which a winner is chosen (Fig. 6, 9c)."""
+
+    sweep: tuple[int, ...]
+    batch_size: int
+    precision: Literal["bf16", "fp32"]
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "batch_size")
+        if not self.sweep or list(self.sweep) != sorted(set(self.sweep)) or self.sweep[0] < 1:
+            raise ValueError(f"sweep must be rising numbers of candidates from 1 on, got {list(self.sweep)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportConfig:
+    """`columns`: captions shown in figures of samples; `best_of`: the rows of Fig. 6."""
+
+    columns: int
+    best_of: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "columns")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,4 +99,39 @@ class Params:
 
     seed: int
     image_size: int
+    domains: tuple[Literal["coco", "cub"], ...]
     run: RunConfig
+    prepare_data: PrepareDataConfig
+    filter_data: FilterDataConfig
+    train_tokenizer: TrainTokenizerConfig
+    train_dvae: TrainDVAEConfig
+    precompute_tokens: PrecomputeTokensConfig
+    train_prior: TrainPriorConfig
+    train_clip: TrainClipConfig
+    sample: SampleDomainConfig
+    rerank: RerankConfig
+    evaluate: EvaluateConfig
+    report: ReportConfig
+
+    def __post_init__(self) -> None:
+        """Rules between sections, checked before any stage starts."""
+        self.train_dvae.model(self.image_size)
+        if self.image_size % self.train_clip.towers.patch_size:
+            raise ValueError(
+                f"train_clip.towers.patch_size {self.train_clip.towers.patch_size} does not divide image_size {self.image_size}"
+            )
+        if self.rerank.sweep[-1] > self.sample.candidates:
+            raise ValueError(
+                f"rerank.sweep goes to {self.rerank.sweep[-1]}, but sample.candidates draws only {self.sample.candidates} a caption"
+            )
+        for number in self.report.best_of:
+            if number not in self.rerank.sweep:
+                raise ValueError(f"report.best_of: {number} is not in rerank.sweep {list(self.rerank.sweep)}")
+        if not self.domains:
+            raise ValueError("domains must name at least one of coco, cub")
+
+
+def _at_least(config: object, least: int, *names: str) -> None:
+    for name in names:
+        if getattr(config, name) < least:
+            raise ValueError(f"{name} must be at least {least}, got {getattr(config, name)}")

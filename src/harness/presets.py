@@ -13,9 +13,8 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from dalle.config import ConfigError, from_mapping
-from harness.params import as_text, flatten, look_up, parse_yaml, read_text
-from harness.params_tree import Params
+from dalle.config import ConfigError
+from harness.params import as_text, build_params, flatten, look_up, parse_yaml, read_text
 
 DEFAULT = "mini"
 BARE = re.compile(r"[\w.+\-/~]+(?: [\w.+\-/~]+)*")  # text that needs no quotes, whatever surrounds it
@@ -37,7 +36,7 @@ def description(name: str, folder: Path) -> str:
     return next((line.lstrip("# ").rstrip() for line in lines if line.startswith("#")), "")
 
 
-def preset_text(name: str, assignments: list[str], folder: Path, tree: type = Params) -> str:
+def preset_text(name: str, assignments: list[str], folder: Path, tree: type | None = None) -> str:
     """The validated params.yaml of a preset; `assignments` such as `seed=1` change single keys of it."""
     names = preset_names(folder)
     if name not in names:
@@ -47,11 +46,11 @@ def preset_text(name: str, assignments: list[str], folder: Path, tree: type = Pa
         path = folder / f"{name}.yaml"
         text = _replace(text, _preset_edits(text, read_text(path), str(path)))
     text = _replace(text, dict(_assigned(text, assignment) for assignment in assignments))
-    from_mapping(tree, parse_yaml(text, f"preset {name}"))
+    build_params(parse_yaml(text, f"preset {name}"), tree)
     return text
 
 
-def apply_preset(name: str, assignments: list[str], params_path: Path, folder: Path, tree: type = Params) -> list[str]:
+def apply_preset(name: str, assignments: list[str], params_path: Path, folder: Path, tree: type | None = None) -> list[str]:
     """Rewrite params.yaml as a preset and return the changed keys as `key: old -> new`; nothing is written on an error."""
     text = preset_text(name, assignments, folder, tree)
     try:
@@ -145,7 +144,9 @@ def _replace(text: str, edits: Edits) -> str:
 
 def _span(node: Node, path: tuple[str, ...]) -> tuple[int, int]:
     for key in path:
-        node = next(value for name, value in node.value if name.value == key)
+        name, node = next((name, value) for name, value in node.value if name.value == key)
+    if isinstance(node, ScalarNode) and node.style is None and not node.value:
+        return name.end_mark.index + 1, name.end_mark.index + 1  # an empty value: right behind the colon
     return node.start_mark.index, _end(node)
 
 

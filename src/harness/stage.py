@@ -1,5 +1,6 @@
 """What every script in stages/ runs in: checked inputs, a resumable log and checkpoint, whole outputs, a tracked run."""
 
+import math
 import os
 import shutil
 import sys
@@ -7,11 +8,11 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 
-from dalle.config import ConfigError, from_mapping
+from dalle.config import ConfigError
 from dalle.training.checkpoint import Checkpoint
 from dalle.training.loop import RunOptions
 from harness.curves import Curves
@@ -21,12 +22,16 @@ from harness.hardware import configure_torch
 from harness.lineage import CODE_PATHS, RunRecord, git_tags, upstream_runs, write_record
 from harness.locks import hold, is_held
 from harness.outputs import metrics_text, written_whole
-from harness.params import read_yaml
-from harness.params_tree import Params
+from harness.params import build_params, read_yaml
 from harness.pipeline import StageEntry, find_stage, read_pipeline, upstream_stages
-from harness.tracking import RunFacts, Tracker, open_tracker, recorded
+from harness.tracker import RunFacts, Tracker, recorded
+from harness.tracking import open_tracker
+
+if TYPE_CHECKING:
+    from harness.params_tree import Params
 
 CHECKPOINTS = Path(".checkpoints")
+NUM_SHOWN = 5  # metrics in the line a finished stage prints
 
 
 class Stage:
@@ -40,7 +45,7 @@ class Stage:
         entry: StageEntry,
         *,
         root: Path,
-        params: Params,
+        params: "Params",
         device: str,
         fingerprint: Fingerprint,
         tracker: Tracker,
@@ -81,8 +86,8 @@ class Stage:
         return written_whole(Path(path))
 
     def throughput(self, **rates: float) -> None:
-        """Report speeds such as `images_per_second`: to runs/ and MLflow, never to the metrics."""
-        self._throughput |= {name: float(f"{rate:.4g}") for name, rate in rates.items()}
+        """Report speeds such as `images_per_second`: to runs/ and MLflow, never to the metrics; nan is left out."""
+        self._throughput |= {name: float(f"{rate:.4g}") for name, rate in rates.items() if math.isfinite(rate)}
 
     def finish(self, metrics: Mapping[str, Any]) -> None:
         """Write metrics, curves and the run's record; the last call of every stage, which fails if its inputs have moved."""
@@ -109,6 +114,8 @@ class Stage:
         with self.output(f"runs/{label}.json") as path:
             write_record(record, path)
         self.finished = True
+        shown = ", ".join(f"{key} {value:.6g}" for key, value in list(metrics.items())[:NUM_SHOWN])
+        print(f"{self._entry.address}: done in {record.seconds:.1f} s" + (f", {shown}" if shown else ""))
 
     def close(self) -> None:
         """Delete checkpoint and scratch: called by `run_stage` when all is recorded."""
@@ -120,13 +127,13 @@ class Stage:
             raise ConfigError(f"{path}: {self._entry.address} writes it, but dvc.yaml does not list it among the stage's outs")
 
 
-def run_stage(main: Callable[[Stage], None], tree: type = Params) -> NoReturn:
+def run_stage(main: Callable[[Stage], None], tree: type | None = None) -> NoReturn:
     """Run a stage's script: `run_stage(main)` under `if __name__ == "__main__"`; the item is the script's argument."""
     name = Path(sys.argv[0]).stem
     sys.exit(execute(main, name, sys.argv[1:], tree))
 
 
-def execute(main: Callable[[Stage], None], name: str, arguments: list[str], tree: type = Params) -> int:
+def execute(main: Callable[[Stage], None], name: str, arguments: list[str], tree: type | None = None) -> int:
     """What `run_stage` does, as an exit code: 0, 2 (an error to mend), 130 (stopped), 1 (a crash)."""
 
     def work() -> None:
@@ -152,10 +159,10 @@ def workspace_root() -> Path:
     return Path(os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
 
 
-def _run(main: Callable[[Stage], None], name: str, item: str | None, tree: type) -> None:
+def _run(main: Callable[[Stage], None], name: str, item: str | None, tree: type | None) -> None:
     root = workspace_root()
     raw = read_yaml(Path("params.yaml"))
-    params = from_mapping(tree, raw)
+    params = build_params(raw, tree)
     pipeline = read_pipeline(Path("dvc.yaml"), raw)
     entry = find_stage(pipeline, name, item)
     device = configure_torch(params.run)

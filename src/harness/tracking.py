@@ -9,61 +9,22 @@ import socket
 import sqlite3
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from dalle.config import ConfigError
 from harness.locks import hold
 from harness.params import as_text
-from harness.params_tree import RunConfig
-
-Status = Literal["FINISHED", "FAILED", "KILLED"]
+from harness.run_config import RunConfig
+from harness.tracker import RunFacts, Status, Tracker
 
 FLUSH_POINTS = 50
 FLUSH_SECONDS = 5.0
 MAX_PARAMS, MAX_METRICS, MAX_PARAM_LENGTH, MAX_TAG_LENGTH = 100, 1000, 6000, 8000  # MLflow's limits a call or a value
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunFacts:
-    """What is known of a run before it starts; `stage` and `key` together tell which run a restarted stage continues."""
-
-    stage: str  # train_dvae or sample@coco
-    name: str
-    key: str
-    params: Mapping[str, Any]
-    tags: Mapping[str, str]
-    datasets: Sequence[tuple[str, str]]  # (path, digest)
-
-
-class Tracker:
-    """Tracking switched off: takes everything, keeps nothing."""
-
-    run_id: str | None = None
-
-    def metrics(self, step: int, metrics: Mapping[str, float]) -> None:
-        pass
-
-    def image(self, name: str, step: int, image: np.ndarray) -> None:
-        pass
-
-    def resume(self) -> None:
-        """Points already sent are not sent again: MLflow cannot delete them, and the same update gives the same ones."""
-
-    def flush(self) -> None:
-        pass
-
-    def text(self, name: str, content: str) -> None:
-        pass
-
-    def end(self, status: Status) -> None:
-        pass
 
 
 class MlflowTracker(Tracker):
@@ -172,23 +133,8 @@ def open_tracker(config: RunConfig, root: Path, facts: RunFacts, is_alive: Calla
         return Tracker()
 
 
-@contextmanager
-def recorded(tracker: Tracker) -> Iterator[None]:
-    """Give the run its true end, whatever happens inside: MLflow itself shows a crash as FINISHED and a SIGTERM as RUNNING."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        tracker.end("KILLED")
-        raise
-    except BaseException:
-        tracker.text("error.txt", traceback.format_exc())
-        tracker.end("FAILED")
-        raise
-    tracker.end("FINISHED")
-
-
 def tracking_uri(root: Path) -> str:
-    """$MLFLOW_TRACKING_URI, or a database in the workspace: never in the working directory, which a queued experiment deletes."""
+    """$MLFLOW_TRACKING_URI, or a database in the workspace: a queued experiment's working directory is deleted."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"
 
 

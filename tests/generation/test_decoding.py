@@ -30,9 +30,8 @@ def test_raster_order_rounding_and_layout():
 
 def test_a_real_dvae_in_any_batches():
     torch.manual_seed(0)
-    dvae = DVAE(
-        DVAEConfig(image_size=16, codebook_size=8, num_groups=3, blocks_per_group=1, hidden_width=8, codebook_width=8, post_gain=1.0)
-    )
+    widths = {"hidden_width": 8, "codebook_width": 8, "post_gain": 1.0}
+    dvae = DVAE(DVAEConfig(image_size=16, codebook_size=8, num_groups=3, blocks_per_group=1, **widths))
     image_tokens = np.random.default_rng(0).integers(0, 8, (5, 16)).astype(np.uint16)
     whole = decode_codes(dvae, image_tokens, batch_size=8, device="cpu")
     with torch.no_grad():

@@ -57,6 +57,10 @@ def some_prefix(num_given):
     return torch.randint(13, (3, num_given), generator=torch.Generator().manual_seed(1))
 
 
+def draw(logits, uniform, temperature=1.0):
+    return draw_tokens(logits, uniform, temperature=temperature, top_k=None, top_p=None)
+
+
 @torch.no_grad()
 def without_cache(prior, text, ids, num_candidates, seed, prefix=None):
     """The slow way: the whole model at every position, one candidate at a time."""
@@ -70,7 +74,7 @@ def without_cache(prior, text, ids, num_candidates, seed, prefix=None):
                     tokens[0, position] = prefix[c, position]
                 else:
                     logits = prior(text[c : c + 1], tokens)[1][:, position]
-                    tokens[0, position] = draw_tokens(logits, uniform[:, position], 1.0, None, None)
+                    tokens[0, position] = draw(logits, uniform[:, position])
             drawn[c, n] = tokens[0]
     return drawn
 
@@ -118,7 +122,7 @@ def test_drawn_frequencies_are_the_probabilities():
     logits = torch.tensor([[0.5, -1.0, 2.0, float("-inf"), 0.0]])
     uniform = (torch.arange(100_000, dtype=torch.float64) + 0.5) / 100_000
     for temperature in (1.0, 0.4):
-        tokens = draw_tokens(logits.expand(100_000, -1), uniform, temperature, None, None)
+        tokens = draw(logits.expand(100_000, -1), uniform, temperature)
         expected = (logits[0].double() / temperature).softmax(-1)
         np.testing.assert_allclose(tokens.bincount(minlength=5) / 100_000, expected, atol=2e-5)
 
@@ -126,7 +130,7 @@ def test_drawn_frequencies_are_the_probabilities():
 def test_ends_of_the_unit_interval_never_draw_an_impossible_token():
     logits = torch.tensor([[float("-inf"), 1.0, 2.0, float("-inf")]])
     ends = torch.tensor([0.0, 1 - 2**-53], dtype=torch.float64)
-    assert draw_tokens(logits.expand(2, -1), ends, 1.0, None, None).tolist() == [1, 2]
+    assert draw(logits.expand(2, -1), ends).tolist() == [1, 2]
 
 
 @pytest.mark.parametrize("top_k", [1, 3, 10, 50])

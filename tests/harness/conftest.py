@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.params_tree import RunConfig
+from harness.run_config import RunConfig
 from harness.tracking import connect
 
 SOURCES = Path(__file__).parents[2] / "src"
@@ -85,7 +85,7 @@ stages:
 TREE = '''\
 """The toy's parameters."""
 from dataclasses import dataclass
-from harness.params_tree import RunConfig
+from harness.run_config import RunConfig
 
 @dataclass(frozen=True, kw_only=True)
 class Prepare:

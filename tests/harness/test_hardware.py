@@ -6,7 +6,9 @@ import torch
 from harness.hardware import available_cores, resolve_device
 
 
-@pytest.mark.parametrize(("quota", "cores"), [("max 100000", None), ("100000 100000", 1), ("50000 100000", 1), ("garbage", None)])
+@pytest.mark.parametrize(
+    ("quota", "cores"), [("max 100000", None), ("100000 100000", 1), ("50000 100000", 1), ("garbage", None)]
+)
 def test_a_container_quota_counts(tmp_path, quota, cores):
     (tmp_path / "cpu.max").write_text(quota)
     assert available_cores(tmp_path / "cpu.max") == (cores or len(os.sched_getaffinity(0)))

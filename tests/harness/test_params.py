@@ -32,7 +32,7 @@ def test_the_tree_of_the_toy_project(project, toy_tree):
         ("a: 1\nb: [1, 2\nc: 3\n", "line 3: not valid YAML"),
         ("a: 1\nb: 2\na: 3\n", 'line 3: not valid YAML: found duplicate key "a"'),
         ("a: 1\n b: 2\n", "line 2: not valid YAML"),
-        ("a:\t1\n\tb: 2", "line 2: not valid YAML"),
+        ("a:\n\tb: 2\n", "line 2: not valid YAML"),
     ],
 )
 def test_bad_yaml_names_the_line(write, text, message):
@@ -58,7 +58,8 @@ def test_missing_and_unreadable_files_are_named(tmp_path):
 @pytest.mark.parametrize(("key", "value"), [("threads", "-1"), ("log_every", "0"), ("experiment", "''"), ("device", "gpu")])
 def test_run_settings_are_checked_by_name(project, toy_tree, key, value):
     lines = (project / "params.yaml").read_text().splitlines()
-    (project / "params.yaml").write_text("\n".join(f"  {key}: {value}" if line.startswith(f"  {key}:") else line for line in lines))
+    lines = [f"  {key}: {value}" if line.startswith(f"  {key}:") else line for line in lines]
+    (project / "params.yaml").write_text("\n".join(lines))
     with pytest.raises(ConfigError, match=f"^run.*{key}"):
         load_params(project / "params.yaml", toy_tree)
 

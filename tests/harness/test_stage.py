@@ -20,7 +20,8 @@ def test_a_stage_sees_its_name_item_params_and_options(project, toy_tree):
     seen = {}
 
     def main(stage):
-        seen.update(name=stage.name, item=stage.item, root=stage.root, rate=stage.params.train.rate, device=stage.options.device)
+        seen.update(name=stage.name, item=stage.item, root=stage.root)
+        seen.update(rate=stage.params.train.rate, device=stage.options.device)
         with stage.output("samples/cub") as folder:
             folder.mkdir()
         stage.finish({})

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from harness.locks import hold
-from harness.params_tree import RunConfig
+from harness.run_config import RunConfig
 from harness.stage import execute, is_alive
-from harness.tracking import RunFacts, Tracker, close_stale_runs, connect, open_tracker
+from harness.tracker import RunFacts, Tracker
+from harness.tracking import close_stale_runs, connect, open_tracker
 
 RUN = RunConfig(
     experiment="toy",
@@ -104,9 +105,9 @@ def test_a_restart_with_the_same_key_continues_the_run_and_sends_nothing_twice(r
 
 def test_runs_left_by_kill_9_are_closed_unless_their_process_lives(root):
     dead, living, other_stage = (
-        open_tracker(RUN, root, facts(stage, key), nobody) for stage, key in (("train", "dead"), ("train", "living"), ("sample", "x"))
+        open_tracker(RUN, root, facts(stage, key), nobody)
+        for stage, key in (("train", "dead"), ("train", "living"), ("sample", "x"))
     )
-    connect(root).set_tag(living.run_id, "checked", "yes")
     # the second tracker closed the first when it started: put it back to what kill -9 leaves
     connect(root).update_run(dead.run_id, status="RUNNING")
     with hold(root / ".checkpoints/train/living/lock", what="train", wait=False):

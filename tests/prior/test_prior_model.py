@@ -63,7 +63,8 @@ def test_inputs_are_shifted_right_and_carry_the_predicted_position():
             torch.testing.assert_close(seen[0][row, slot], token + prior.text_positions.weight[slot])
         for slot in range(9):
             token = prior.start_of_image if slot == 0 else prior.image_embedding.weight[image[row, slot - 1]]
-            torch.testing.assert_close(seen[0][row, T + slot], token + prior.rows.weight[slot // 3] + prior.columns.weight[slot % 3])
+            position = prior.rows.weight[slot // 3] + prior.columns.weight[slot % 3]
+            torch.testing.assert_close(seen[0][row, T + slot], token + position)
 
 
 @pytest.mark.parametrize("masks", [*[[mask] * 2 for mask in MASKS], layer_masks(6)], ids=str)

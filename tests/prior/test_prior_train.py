@@ -5,12 +5,16 @@ import pandas as pd
 import pytest
 import torch
 
+from dalle.data.bpe import train_tokenizer
+from dalle.data.token_store import open_token_store, write_token_store
 from dalle.prior import train as training
 from dalle.prior.batches import EvaluatedPairs, TrainingBatches
+from dalle.prior.model import load_prior
 from dalle.prior.train import TrainPriorConfig, mean_losses, train_prior
 from dalle.training.checkpoint import Checkpoint
 from dalle.training.log import MemoryLog
 from dalle.training.loop import OptimConfig, RunOptions
+from dalle.training.model_folder import save_model
 from dalle.training.schedules import Schedule
 
 OPTIONS = RunOptions(device="cpu", data_workers=0, log_every=1, checkpoint_seconds=1e9)
@@ -44,7 +48,7 @@ def store() -> SimpleNamespace:
             "pair_id": [f"pair-{i}" for i in range(80)],
             "image_id": [f"image-{i}" for i in range(80)],
             "caption": ["".join(chr(ord("a") + letter) for letter in row) for row in letters],
-            "split": ["train"] * 64 + ["valid"] * 16,
+            "split": ["valid" if i % 5 == 4 else "train" for i in range(80)],
         }
     )
     image_tokens = np.stack([first_view, first_view + 1], 1).astype(np.uint16)
@@ -139,12 +143,13 @@ def test_a_batch_depends_on_seed_and_step_alone(store, tokenizer):
 
 
 def test_batches_draw_views_and_dropout_from_the_train_split_only(store, tokenizer):
-    store.image_tokens[64:] = 7  # nothing of the valid split may appear
+    is_train = (store.pairs["split"] == "train").to_numpy()
+    store.image_tokens[~is_train] = 7  # nothing of the valid split may appear
     drawn = [batches(store, tokenizer)(step) for step in range(8)]  # two epochs
     image = torch.cat([image for _, image in drawn])
     text = torch.cat([text for text, _ in drawn])
     assert image.max() < 7
-    stored = {tuple(view) for pair in store.image_tokens[:64].tolist() for view in pair}
+    stored = {tuple(view) for pair in store.image_tokens[is_train].tolist() for view in pair}
     assert {tuple(row) for row in image.tolist()} <= stored
     lengths = (text < 26).sum(1)
     assert set(lengths.tolist()) == {3, 4, 5, 6}
@@ -152,6 +157,16 @@ def test_batches_draw_views_and_dropout_from_the_train_split_only(store, tokeniz
     text, image = batches(store, tokenizer, bpe_dropout=0.0)(0)
     views = image[:, ::3] - text[:, :3]
     assert set(views[:, 0].tolist()) == {0, 1} and (views == views[:, :1]).all()
+
+
+def test_views_and_dropout_are_drawn_anew_for_every_step_and_slot(store, tokenizer):
+    store.pairs["caption"] = "aaaa"
+    store.image_tokens[:] = np.arange(2, dtype=np.uint16)[None, :, None]  # a token is the number of its view
+    steps = [batches(store, tokenizer)(step) for step in range(6)]
+    views = torch.stack([image[:, 0] for _, image in steps])
+    lengths = torch.stack([(text < 26).sum(1) for text, _ in steps])
+    for drawn in (views, lengths):
+        assert len(drawn.unique(dim=0)) == 6 and len(drawn.unique(dim=1).T) > 10
 
 
 def test_padding_ids_follow_the_position(store, tokenizer):
@@ -169,12 +184,25 @@ def test_validation_is_the_same_for_any_batch_size(store, tokenizer, tmp_path):
 
 
 def test_evaluated_pairs_are_spread_and_their_truncation_counted(store, tokenizer):
-    store.pairs.loc[64:71, "caption"] = "abcdefgh"
+    store.pairs.loc[:39, "caption"] = "abcdefgh"  # half of either split
     pairs = EvaluatedPairs(store, tokenizer, split="valid", num_pairs=100, text_length=4, batch_size=8)
     assert pairs.truncated == 0.5
     few = EvaluatedPairs(store, tokenizer, split="train", num_pairs=4, text_length=4, batch_size=8)
     text, image = next(iter(few))
-    np.testing.assert_array_equal(image, store.image_tokens[[0, 21, 42, 63], 0])
+    np.testing.assert_array_equal(image, store.image_tokens[[0, 26, 52, 78], 0])
+
+
+def test_on_a_written_store_with_a_learned_tokenizer(store, tmp_path):
+    captions = [f"a red square number {caption}" for caption in store.pairs["caption"]]
+    write_token_store(tmp_path / "tokens", store.image_tokens, store.pairs.assign(caption=captions), 8, 3)
+    tokenizer = train_tokenizer(captions, vocab_size=260)
+    prior, metrics, _ = run(
+        open_token_store(tmp_path / "tokens"), tokenizer, config(updates=3, bpe_dropout=0.1, text_length=20), tmp_path
+    )
+    assert prior.config.text_vocab_size == tokenizer.vocab_size
+    assert all(np.isfinite(value) for value in metrics.values())
+    save_model(prior, prior.config, tmp_path / "prior")
+    assert load_prior(tmp_path / "prior").config == prior.config
 
 
 def test_stores_that_cannot_be_trained_on(store, tokenizer, tmp_path):
@@ -182,7 +210,7 @@ def test_stores_that_cannot_be_trained_on(store, tokenizer, tmp_path):
         with pytest.raises(ValueError, match=message):
             run(SimpleNamespace(**{**vars(store), **changes}), tokenizer, config(updates=1), tmp_path)
 
-    refused("pair 'pair-[0-9]+' holds image token 4, its codebook has 4", codebook_size=4)
+    refused("pair 'pair-[0-9]+' holds image token 4, outside the store's codebook of 4", codebook_size=4)
     refused("holds 9 tokens an image, its grid of side 4 needs 16", grid_size=4)
     refused("no pairs in the split 'valid'", pairs=store.pairs.assign(split="train"))
     refused("no pairs in the split 'train'", pairs=store.pairs.assign(split="valid"))

@@ -1,6 +1,7 @@
 """The contrastive model: open_clip's two transformers, built from a readable config and fed with the project's own tokens."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import open_clip
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import interpolate, normalize
 
 from dalle.data.bpe import CaptionTokenizer
@@ -18,12 +20,16 @@ PADDING = 0
 
 @dataclass(frozen=True, kw_only=True)
 class TowerSizes:
-    """The two transformers: image patches with a class token, and causal text read at its end token."""
+    """The two networks: pictures through a vision transformer or a ResNet, captions through a causal transformer.
+
+    As in open_clip, `vision_layers` with one number is a transformer over patches of `patch_size` pixels, with four numbers a
+    ResNet of four stages (each halves the picture, which shrinks 32 times in all) and without `patch_size`.
+    """
 
     embed_dim: int
-    patch_size: int
+    patch_size: int | None
     vision_width: int
-    vision_layers: int
+    vision_layers: tuple[int, ...]
     vision_heads: int
     text_length: int
     text_width: int
@@ -31,12 +37,24 @@ class TowerSizes:
     text_heads: int
 
     def __post_init__(self) -> None:
-        for tower in ("vision", "text"):
-            width, heads = getattr(self, f"{tower}_width"), getattr(self, f"{tower}_heads")
+        if len(self.vision_layers) not in (1, 4):
+            raise ValueError(f"vision_layers must be one number (transformer) or four (ResNet), got {list(self.vision_layers)}")
+        if (self.patch_size is None) != self.is_resnet:
+            raise ValueError(f"patch_size goes with a transformer only, got {self.patch_size} and {len(self.vision_layers)} vision_layers")
+        for name, width, heads in (("vision", self.pooled_width, self.vision_heads), ("text", self.text_width, self.text_heads)):
             if heads < 1 or width % heads:
-                raise ValueError(f"{tower}_width ({width}) must be a multiple of {tower}_heads ({heads})")
+                raise ValueError(f"{name}_heads ({heads}) must divide the tower's width ({width})")
         if self.text_length < 2:
             raise ValueError(f"text_length must be at least 2 (a token and the end), got {self.text_length}")
+
+    @property
+    def is_resnet(self) -> bool:
+        return len(self.vision_layers) == 4
+
+    @property
+    def pooled_width(self) -> int:
+        """Channels where attention works: everywhere in a transformer, after the last stage in a ResNet."""
+        return 32 * self.vision_width if self.is_resnet else self.vision_width
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +66,9 @@ class ClipConfig:
     towers: TowerSizes
 
     def __post_init__(self) -> None:
-        if self.image_size % self.towers.patch_size:
-            raise ValueError(f"image_size ({self.image_size}) must be a multiple of patch_size ({self.towers.patch_size})")
+        shrinks = 32 if self.towers.is_resnet else self.towers.patch_size
+        if self.image_size % shrinks:
+            raise ValueError(f"image_size ({self.image_size}) must be a multiple of {shrinks}, by which the vision tower shrinks it")
 
 
 def build_clip(config: ClipConfig) -> open_clip.CLIP:
@@ -61,8 +80,8 @@ def build_clip(config: ClipConfig) -> open_clip.CLIP:
             "image_size": config.image_size,
             "patch_size": towers.patch_size,
             "width": towers.vision_width,
-            "layers": towers.vision_layers,
-            "head_width": towers.vision_width // towers.vision_heads,
+            "layers": towers.vision_layers if towers.is_resnet else towers.vision_layers[0],
+            "head_width": towers.pooled_width // towers.vision_heads,
         },
         text_cfg={
             "context_length": towers.text_length,
@@ -97,14 +116,23 @@ def encode_images(clip: open_clip.CLIP, images: Tensor) -> Tensor:
     size = clip.config.image_size
     if images.shape[2:] != (size, size):
         images = interpolate(images, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
-    return normalize(clip.encode_image(images * 2 - 1).float(), dim=-1)
+    with fast_attention(images.device):
+        return normalize(clip.encode_image(images * 2 - 1).float(), dim=-1)
 
 
 def encode_text(clip: open_clip.CLIP, text_tokens: Tensor) -> Tensor:
     """Unit vectors (B, embed_dim) float32 of text tokens (B, text_length)."""
-    return normalize(clip.encode_text(text_tokens).float(), dim=-1)
+    with fast_attention(text_tokens.device):
+        return normalize(clip.encode_text(text_tokens).float(), dim=-1)
+
+
+def fast_attention(device: torch.device) -> AbstractContextManager:
+    """On a CPU the gradient of torch's fused attention takes longer than the rest of the model: training goes without it."""
+    if device.type == "cpu" and torch.is_grad_enabled():
+        return sdpa_kernel(SDPBackend.MATH)
+    return nullcontext()
 
 
 def images_to_tensor(images: np.ndarray) -> Tensor:
     """uint8 (B, H, W, 3) -> float32 (B, 3, H, W) in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255
+    return torch.from_numpy(np.array(images, order="C")).permute(0, 3, 1, 2).float() / 255

@@ -34,7 +34,7 @@ def train_tokenizer(captions: Iterable[str], vocab_size: int) -> "CaptionTokeniz
     The alphabet is the bytes of UTF-8, so no caption loses anything. The result depends on the captions, not on their order.
     """
     if vocab_size < MIN_VOCAB_SIZE:
-        raise ValueError(f"vocab_size must be at least {MIN_VOCAB_SIZE}, the number of bytes in lower-case text, got {vocab_size}")
+        raise ValueError(f"vocab_size must be at least {MIN_VOCAB_SIZE}, the bytes of lower-case text, got {vocab_size}")
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [

@@ -15,4 +15,5 @@ def assign_split(image_ids: Iterable[str], valid_fraction: float, seed: int) -> 
     if not 0 <= valid_fraction < 1:
         raise ValueError(f"valid_fraction must be at least 0 and below 1, got {valid_fraction}")
     bound = valid_fraction * 2**63
-    return np.array(["valid" if derive_seed(seed, "split", image_id) < bound else "train" for image_id in image_ids], dtype=object)
+    chosen = [derive_seed(seed, "split", image_id) < bound for image_id in image_ids]
+    return np.where(np.array(chosen, dtype=bool), "valid", "train").astype(object)

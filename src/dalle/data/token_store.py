@@ -13,12 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 PAIRS_SCHEMA = pa.schema([(name, pa.string()) for name in ("pair_id", "image_id", "caption", "split")])
+_FILES = ("image_tokens.npy", "pairs.parquet")
 _CHUNK_BYTES = 2**24
 
 
 @dataclass(frozen=True)
 class TokenStore:
-    """`image_tokens`: uint16 (P, V, G*G), read-only and on disk, V views of each of P pairs; `pairs`: their captions, row by row."""
+    """`image_tokens`: uint16 (P, V, G*G), V views of each of P pairs, memory-mapped; `pairs`: their captions, row by row."""
 
     image_tokens: np.ndarray
     pairs: pd.DataFrame
@@ -46,10 +47,10 @@ def write_token_store(
         "views": image_tokens.shape[1],
         "codebook_size": codebook_size,
         "grid_size": grid_size,
-        "crc32": {name: _crc32(folder / f"{name}.partial") for name in ("image_tokens.npy", "pairs.parquet")},
+        "crc32": {name: _crc32(folder / f"{name}.partial") for name in _FILES},
     }
     (folder / "store.json.partial").write_text(json.dumps(description, indent=2) + "\n")
-    for name in ("image_tokens.npy", "pairs.parquet", "store.json"):
+    for name in (*_FILES, "store.json"):
         os.replace(folder / f"{name}.partial", folder / name)
 
 
@@ -71,16 +72,17 @@ def open_token_store(folder: Path | str) -> TokenStore:
     codebook_size, grid_size = description["codebook_size"], description["grid_size"]
     shape = (description["num_pairs"], description["views"], grid_size**2)
     if image_tokens.shape != shape or len(pairs) != len(image_tokens):
-        raise ValueError(f"{folder / 'store.json'}: says {shape}, the files hold {image_tokens.shape} tokens and {len(pairs)} pairs")
+        found = f"{image_tokens.shape} tokens and {len(pairs)} pairs"
+        raise ValueError(f"{folder / 'store.json'}: says {shape} tokens, the files hold {found}")
     return TokenStore(image_tokens, pairs, codebook_size, grid_size)
 
 
 def _check_tokens(image_tokens: np.ndarray, pairs: pd.DataFrame, codebook_size: int, grid_size: int) -> None:
     if image_tokens.dtype != np.uint16 or image_tokens.ndim != 3 or image_tokens.shape[2] != grid_size**2:
         found = f"{image_tokens.dtype} {image_tokens.shape}"
-        raise ValueError(f"image_tokens must be uint16 (num_pairs, views, {grid_size**2}) for grid_size {grid_size}, got {found}")
+        raise ValueError(f"image_tokens must be uint16 (num_pairs, views, {grid_size**2}), grid_size squared last, got {found}")
     if len(pairs) != len(image_tokens) or not len(pairs):
-        raise ValueError(f"there must be as many pairs as rows of image_tokens, at least one, got {len(pairs)} and {len(image_tokens)}")
+        raise ValueError(f"image_tokens and pairs must have as many rows, one at least: {len(image_tokens)} and {len(pairs)}")
     missing = [name for name in PAIRS_SCHEMA.names if name not in pairs.columns]
     if missing:
         raise ValueError(f"pairs must have the columns {PAIRS_SCHEMA.names}, missing {missing}")
@@ -88,7 +90,7 @@ def _check_tokens(image_tokens: np.ndarray, pairs: pd.DataFrame, codebook_size: 
     for start in range(0, len(image_tokens), rows):
         highest = int(image_tokens[start : start + rows].max())
         if highest >= codebook_size:
-            raise ValueError(f"image_tokens has code {highest} in rows {start} to {start + rows}, codebook_size is {codebook_size}")
+            raise ValueError(f"image_tokens must be below codebook_size {codebook_size}, found {highest} from row {start} on")
 
 
 def _read_description(path: Path) -> dict[str, Any]:
@@ -99,7 +101,8 @@ def _read_description(path: Path) -> dict[str, Any]:
         description = json.loads(path.read_text())
     except ValueError as error:
         raise ValueError(f"{path}: not JSON: {error}") from None
-    if not isinstance(description, dict) or set(description) != keys or set(description["crc32"]) != {"image_tokens.npy", "pairs.parquet"}:
+    known = isinstance(description, dict) and set(description) == keys and isinstance(description["crc32"], dict)
+    if not known or set(description["crc32"]) != set(_FILES):
         raise ValueError(f"{path}: not the description of a token store, which has the keys {sorted(keys)}")
     return description
 

@@ -34,5 +34,5 @@ def ssim(images: Tensor, reconstructions: Tensor) -> Tensor:
 def codebook_use(counts: Tensor) -> tuple[float, float]:
     """(fraction of codes that occur, perplexity = exp of the entropy) from `counts` (K,)."""
     share = counts.double() / counts.sum()
-    entropy = -(share * share.clamp(min=1e-30).log()).sum()
+    entropy = -torch.xlogy(share, share).sum()
     return float((counts > 0).double().mean()), float(entropy.exp())

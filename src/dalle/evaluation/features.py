@@ -42,7 +42,7 @@ class Extractor:
 
     def _forward(self, images: np.ndarray) -> tuple[Tensor, Tensor]:
         # (N, H, W, 3) seen as (N, 3, H, W) is the channels_last layout already
-        pixels = torch.from_numpy(np.ascontiguousarray(images)).to(self.device).permute(0, 3, 1, 2).float()
+        pixels = torch.from_numpy(np.array(images, order="C")).to(self.device).permute(0, 3, 1, 2).float()
         if pixels.shape[2:] != (INPUT_SIZE, INPUT_SIZE):
             pixels = interpolate(pixels, (INPUT_SIZE, INPUT_SIZE), mode="bicubic", antialias=True).clamp(0, 255)
         hidden = self.network.forward_features(((pixels - 127) / 128).contiguous(memory_format=torch.channels_last))

@@ -55,3 +55,15 @@ def validated(frame: pd.DataFrame, where: str) -> pd.DataFrame:
     if len(repeated):
         raise ValueError(f"{where}: two rows over the same thing: {repeated.iloc[0][KEY].to_dict()}")
     return frame
+
+
+def headline(rows: Iterable[Row]) -> dict[str, float]:
+    """The numbers without blur as flat metrics: `METRIC/MODEL`, or `METRIC/MODEL_best_of_N` where N was swept."""
+    frame = validated(pd.DataFrame(list(rows)), "the rows")
+    frame = frame[frame["blur_radius"] == 0]
+    swept = frame.groupby(["model", "metric"])["candidates"].transform("nunique") > 1
+    metrics = {}
+    for row, is_swept in zip(frame.itertuples(), swept, strict=True):
+        name = f"{row.metric}/{row.model}" + (f"_best_of_{row.candidates}" if is_swept else "")
+        metrics[name if row.reference == "all" else f"{name}_{row.reference}"] = row.value
+    return metrics

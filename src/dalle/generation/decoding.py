@@ -8,10 +8,10 @@ from dalle.dvae.model import DVAE
 
 @torch.inference_mode()
 def decode_codes(dvae: DVAE, image_tokens: np.ndarray, batch_size: int, device: str) -> np.ndarray:
-    """The images of image tokens (M, G*G) in raster order, uint8 (M, H, W, 3), rounded to the nearest level; `dvae` is moved."""
-    config = dvae.config
-    if image_tokens.ndim != 2 or image_tokens.shape[1] != config.grid_size**2:
-        raise ValueError(f"image tokens have shape {image_tokens.shape}, this dVAE decodes {config.grid_size**2} an image: (M, {config.grid_size**2})")
+    """The images of image tokens (M, G*G) in raster order, uint8 (M, H, W, 3), rounded; `dvae` is moved to `device`."""
+    config, num_cells = dvae.config, dvae.config.grid_size**2
+    if image_tokens.ndim != 2 or image_tokens.shape[1] != num_cells:
+        raise ValueError(f"image tokens have shape {image_tokens.shape}, this dVAE decodes {num_cells} an image")
     if image_tokens.size and not 0 <= image_tokens.min() <= image_tokens.max() < config.codebook_size:
         raise ValueError(f"an image token lies outside this dVAE's codebook, 0 to {config.codebook_size - 1}")
     dvae.to(device).eval()

@@ -1,7 +1,8 @@
 """Drawing image tokens for captions from a prior, each candidate a function of (seed, caption, candidate) alone (PAPER 5)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -53,36 +54,37 @@ def sample_candidates(
 ) -> np.ndarray:
     """Image tokens of `num_candidates` images for each caption, uint16 (C, N, G*G); `prior` is moved to `device`.
 
-    `text_tokens` is (C, T). Candidate n of a caption depends on (seed, caption id, n) and its text, never on what else is drawn.
+    `text_tokens` is (C, T). Candidate n of a caption depends on seed, caption id, n and text, never on what else is drawn.
     With `prefix`, (C, n) image tokens, every candidate of a caption begins with that caption's row and is completed (Fig. 2d).
     """
     check_filters(temperature, top_k, top_p)
     _check_captions(prior, text_tokens, caption_ids, prefix)
     prior.to(device).eval()
+    if prefix is None:
+        prefix = text_tokens.new_empty(len(caption_ids), 0)
+    draw = partial(draw_tokens, temperature=temperature, top_k=top_k, top_p=top_p)
     image_tokens = np.empty((len(caption_ids), num_candidates, prior.config.num_positions), dtype=np.uint16)
     chunks = _chunks(len(caption_ids), num_candidates, batch_size)
-    progress = iter(track(range(image_tokens.shape[0] * num_candidates), what="sample", unit="candidates"))
+    # autocast keeps the weights it has cast, but not in inference mode
     with torch.no_grad(), autocast(device, precision):
-        text_cache, cached = None, None
-        for captions, candidates in chunks:
-            if captions != cached:
-                text_cache, cached = prior.prefill(text_tokens[captions].to(device)), captions
-            ids, numbers = caption_ids[captions], range(num_candidates)[candidates]
-            draws = torch.from_numpy(uniforms(seed, ids, numbers, prior.config.num_positions)).to(device)
-            given = None if prefix is None else prefix[captions].repeat_interleave(len(numbers), 0).to(device)
-            drawn = _decode(prior, text_cache.for_candidates(len(numbers)), draws, given, temperature, top_k, top_p)
-            image_tokens[captions, candidates] = drawn.cpu().numpy().reshape(len(ids), len(numbers), -1)
-            for _ in zip(range(len(drawn)), progress, strict=False):
-                pass
+        for captions, candidates in track(chunks, what="sample", unit="batches", total=len(chunks)):
+            if candidates.start == 0:
+                text_cache = prior.prefill(text_tokens[captions].to(device))
+            numbers = range(num_candidates)[candidates]
+            uniform = torch.from_numpy(uniforms(seed, caption_ids[captions], numbers, prior.config.num_positions)).to(device)
+            given = prefix[captions].repeat_interleave(len(numbers), 0).to(device)
+            drawn = _decode(prior, text_cache.for_candidates(len(numbers)), uniform, given, draw)
+            image_tokens[captions, candidates] = drawn.cpu().numpy().reshape(-1, len(numbers), drawn.shape[1])
     return image_tokens
 
 
 def uniforms(seed: int, caption_ids: Sequence[str], candidates: Sequence[int], num_positions: int) -> np.ndarray:
     """The numbers in [0, 1) that decide every token of these candidates, float64 (C * N, G*G)."""
-    return np.stack([numpy_generator(seed, "sample", name, number).random(num_positions) for name in caption_ids for number in candidates])
+    generators = [numpy_generator(seed, "sample", name, number) for name in caption_ids for number in candidates]
+    return np.stack([generator.random(num_positions) for generator in generators])
 
 
-def draw_tokens(logits: Tensor, uniform: Tensor, temperature: float, top_k: int | None, top_p: float | None) -> Tensor:
+def draw_tokens(logits: Tensor, uniform: Tensor, *, temperature: float, top_k: int | None, top_p: float | None) -> Tensor:
     """Tokens (B,) of logits (B, K): the inverse of the cumulative distribution at `uniform` (B,), summed in float64."""
     probabilities = filtered(logits.float() / temperature, top_k, top_p).softmax(-1)
     cumulative = probabilities.cumsum(-1, dtype=torch.float64)
@@ -115,28 +117,28 @@ def check_filters(temperature: float, top_k: int | None, top_p: float | None) ->
         raise ValueError(f"top_p must be in (0, 1], or empty for all tokens, got {top_p}")
 
 
-def _decode(
-    prior: Prior, cache: Cache, draws: Tensor, prefix: Tensor | None, temperature: float, top_k: int | None, top_p: float | None
-) -> Tensor:
-    """Image tokens (B, G*G) after the text in `cache`, the first of them taken from `prefix` (B, n)."""
-    image_tokens = torch.empty(draws.shape, dtype=torch.int64, device=draws.device)
-    num_given = 0 if prefix is None else prefix.shape[1]
-    image_tokens[:, :num_given] = 0 if prefix is None else prefix
-    for position in range(draws.shape[1]):
+def _decode(prior: Prior, cache: Cache, uniform: Tensor, prefix: Tensor, draw: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """Image tokens (B, G*G) after the text in `cache`: the first from `prefix` (B, n), the rest drawn by `uniform` (B, G*G)."""
+    image_tokens = torch.empty(uniform.shape, dtype=torch.int64, device=uniform.device)
+    image_tokens[:, : prefix.shape[1]] = prefix
+    for position in range(uniform.shape[1]):
         logits = prior.step(image_tokens[:, position - 1] if position else None, position, cache)
-        if position >= num_given:
-            image_tokens[:, position] = draw_tokens(logits, draws[:, position], temperature, top_k, top_p)
+        if position >= prefix.shape[1]:
+            image_tokens[:, position] = draw(logits, uniform[:, position])
     return image_tokens
 
 
 def _chunks(num_captions: int, num_candidates: int, batch_size: int) -> list[tuple[slice, slice]]:
-    """Captions times candidates as rectangles of at most `batch_size`: whole captions where they fit, parts of one where not."""
-    captions_at_once, candidates_at_once = max(1, batch_size // num_candidates), min(batch_size, num_candidates)
+    """Captions times candidates as rectangles of at most `batch_size`: whole captions if they fit, else parts of one."""
     return [
-        (slice(caption, min(caption + captions_at_once, num_captions)), slice(first, min(first + candidates_at_once, num_candidates)))
-        for caption in range(0, num_captions, captions_at_once)
-        for first in range(0, num_candidates, candidates_at_once)
+        (captions, candidates)
+        for captions in _slices(num_captions, max(1, batch_size // num_candidates))
+        for candidates in _slices(num_candidates, batch_size)
     ]
+
+
+def _slices(total: int, size: int) -> list[slice]:
+    return [slice(start, min(start + size, total)) for start in range(0, total, size)]
 
 
 def _check_captions(prior: Prior, text_tokens: Tensor, caption_ids: Sequence[str], prefix: Tensor | None) -> None:
@@ -145,7 +147,7 @@ def _check_captions(prior: Prior, text_tokens: Tensor, caption_ids: Sequence[str
     if len(set(caption_ids)) != len(caption_ids):
         raise ValueError("caption ids repeat: a candidate is drawn from its caption's id, so equal ids give equal images")
     if prior.config.codebook_size > 2**16:
-        raise ValueError(f"the codebook has {prior.config.codebook_size} codes, candidates are stored as uint16 (at most {2**16})")
+        raise ValueError(f"candidates are stored as uint16, which has no room for a codebook of {prior.config.codebook_size}")
     if prefix is None:
         return
     if prefix.ndim != 2 or len(prefix) != len(caption_ids) or prefix.shape[1] > prior.config.num_positions:

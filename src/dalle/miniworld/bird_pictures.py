@@ -68,17 +68,20 @@ def _draw_bird(draw: ImageDraw.ImageDraw, species: Species, rng: np.random.Gener
     for foot in (-0.02, 0.07):
         leg = [(foot, 0.16), (foot + 0.012, 0.16), (foot + 0.037, 0.30), (foot + 0.018, 0.30)]
         fill(leg, (96, 74, 58, 255))
-    fill([(-0.20, -0.02), (-0.29 - length, 0.07 + 0.42 * length), (-0.24 - length, 0.15 + 0.42 * length), (-0.18, 0.13)], _darker(wing))
+    drop = 0.42 * length
+    fill([(-0.20, -0.02), (-0.29 - length, 0.07 + drop), (-0.24 - length, 0.15 + drop), (-0.18, 0.13)], _darker(wing))
     reach = HEAD[0] + HEAD_RADIUS - 0.03 + BILL_LENGTHS[species.bill]
     fill([(HEAD[0] + 0.09, -0.235), (reach, -0.175), (HEAD[0] + 0.09, -0.155)], (74, 66, 58, 255))
     fill([(HEAD[0] + 0.09, -0.192), (reach, -0.175), (HEAD[0] + 0.08, -0.150)], (112, 98, 80, 255))
     fill(_smooth(BODY), back)
     fill(_smooth(BELLY), belly)
     fill(_arc(0, 360, HEAD_RADIUS), back)
-    fill(_smooth([*_arc(168, 385, HEAD_RADIUS)[::6], (HEAD[0] + 0.03, HEAD[1] - 0.005), (HEAD[0] - 0.07, HEAD[1] + 0.03)]), crown)
+    brow = [(HEAD[0] + 0.03, HEAD[1] - 0.005), (HEAD[0] - 0.07, HEAD[1] + 0.03)]
+    fill(_smooth([*_arc(168, 385, HEAD_RADIUS)[::6], *brow]), crown)
     fill(_smooth(WING), wing)
     for row in (0.0, 0.035, 0.07):
-        feather = [(-0.03 - row, -0.055 + row), (-0.20 - row / 2, 0.02 + row), (-0.33, 0.095 + row / 6), (-0.20 - row / 2, 0.032 + row)]
+        middle = -0.20 - row / 2
+        feather = [(-0.03 - row, -0.055 + row), (middle, 0.02 + row), (-0.33, 0.095 + row / 6), (middle, 0.032 + row)]
         fill(feather, _darker(wing, 0.80))
     eye = np.array(HEAD) + (0.045, -0.012)
     fill(_arc(0, 360, 0.027, eye), (236, 232, 224, 255))
@@ -95,12 +98,20 @@ def _draw_branch(draw, rng: np.random.Generator, to_pixels, extent: float, size:
     points = np.concatenate([np.stack([x, y], 1), np.stack([x, y + 2 * thickness], 1)[::-1]]) * SCALE
     draw.polygon(points.ravel().tolist(), fill=(118, 92, 70, 255))
     for _ in range(int(rng.integers(1, 4))):
-        start = np.array([rng.uniform(0, size[0]), 0])
-        start[1] = np.interp(start[0], x, y + thickness)
-        angle, length = rng.uniform(-2.6, -0.5) if rng.uniform() < 0.3 else rng.uniform(0.5, 2.6), rng.uniform(0.10, 0.16) * extent
-        along, across = np.array([np.cos(angle), np.sin(angle)]) * length, np.array([-np.sin(angle), np.cos(angle)]) * length
-        leaf = start + np.array([along * t + across * 0.28 * np.sin(np.pi * t) * s for s in (1, -1) for t in np.linspace(0, 1, 7)[::s]])
+        at = rng.uniform(0, size[0])
+        leaf = _leaf(rng, (at, np.interp(at, x, y + thickness)), extent)
         draw.polygon((leaf * SCALE).ravel().tolist(), fill=(112, 140, 88, 255))
+
+
+def _leaf(rng: np.random.Generator, start: tuple[float, float], extent: float) -> np.ndarray:
+    """The outline of a leaf that hangs from `start`, or now and then stands on it: (P, 2) pixels."""
+    angle = rng.uniform(-2.6, -0.5) if rng.uniform() < 0.3 else rng.uniform(0.5, 2.6)
+    length = rng.uniform(0.10, 0.16) * extent
+    t = np.linspace(0, 1, 7)
+    half = 0.28 * np.sin(np.pi * t)
+    along, across = np.concatenate([t, t[::-1]]) * length, np.concatenate([half, -half[::-1]]) * length
+    cos, sin = np.cos(angle), np.sin(angle)
+    return np.array(start) + np.stack([cos * along - sin * across, sin * along + cos * across], axis=1)
 
 
 def _lay_over(canvas: np.ndarray, layer: Image.Image, extent: float, light: float) -> None:

@@ -1,6 +1,7 @@
 """A closed grammar of captions for scenes: `caption_scene` writes it, `parse_caption` reads it back exactly."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,12 +44,13 @@ _SIZE_OF = {word: size for size, words in SIZE_WORDS.items() for word in words}
 _RELATION_OF = {phrase: relation for relation, phrases in RELATION_WORDS.items() for phrase in phrases}
 
 
-def _either(phrases) -> str:
+def _either(phrases: Iterable[str]) -> str:
     return "|".join(re.escape(phrase) for phrase in sorted(set(phrases), key=lambda phrase: (-len(phrase), phrase)))
 
 
 _OBJECT = re.compile(
-    rf"(?:(?:a|an|the|one) )?(?:(?P<size>{_either(_SIZE_OF)}) )?(?:(?P<colour>{_either(COLOURS)}) )?(?P<shape>{_either(SHAPES)})"
+    r"(?:(?:a|an|the|one) )?"
+    rf"(?:(?P<size>{_either(_SIZE_OF)}) )?(?:(?P<colour>{_either(COLOURS)}) )?(?P<shape>{_either(SHAPES)})"
 )
 _OPENING = re.compile(rf"(?:{_either(OPENINGS)}) ")
 _GROUND = re.compile(rf",? (?:{_either(phrase for phrases in GROUND_WORDS.values() for phrase in phrases)})$")

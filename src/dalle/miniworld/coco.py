@@ -12,16 +12,18 @@ from dalle.progress import track
 from dalle.randomness import numpy_generator
 
 CAPTIONS_PER_IMAGE = 5
+FIRST_IMAGE = {"train": 9, "val": 500_000}
 FIRST_ANNOTATION = {"train": 100_001, "val": 500_001}
 
 
 def coco_items(num_train: int, num_val: int, seed: int) -> list[CocoItem]:
     """All images; ids are unique over both splits and have gaps, as in MS-COCO."""
-    splits = ["train"] * num_train + ["val"] * num_val
-    gaps = numpy_generator(seed, "coco", "ids").integers(1, 5, size=len(splits))
-    # two streams, so that the training part does not change with the size of the validation part
-    ids = [*(9 + gaps[:num_train].cumsum()), *(500_000 + gaps[num_train:].cumsum())]
-    return [CocoItem(image_id=int(image_id), split=split) for image_id, split in zip(ids, splits, strict=True)]
+    items = []
+    for split, count in (("train", num_train), ("val", num_val)):
+        # a stream for each split, so that neither changes with the size of the other
+        gaps = numpy_generator(seed, "coco", "ids", split).integers(1, 5, size=count)
+        items += [CocoItem(image_id=image_id, split=split) for image_id in (FIRST_IMAGE[split] + gaps.cumsum()).tolist()]
+    return items
 
 
 def coco_captions(item: CocoItem, seed: int) -> list[str]:
@@ -68,7 +70,7 @@ def _make(item: CocoItem, *, seed: int) -> tuple[bytes, tuple[int, int], list[st
 
 
 def _empty_document() -> dict:
-    info = {"description": "Miniature world in the layout of COCO 2014", "version": "1.0", "year": 2014, "contributor": "rendered"}
+    info = {"description": "Miniature world in the layout of COCO 2014", "version": "1.0", "year": 2014}
     licence = {"id": 1, "name": "Rendered by this project; free of rights", "url": ""}
     return {"info": info, "images": [], "licenses": [licence], "annotations": []}
 

@@ -17,6 +17,7 @@ from dalle.miniworld.items import TRUTH_COLUMNS
 from dalle.miniworld.web import write_web
 from dalle.miniworld.web_plan import NUM_LOOK_ALIKES, plan_web
 
+MAX_COCO_TRAIN_IMAGES = 80_000
 CORPORA = ("web", "coco", "cub")
 
 
@@ -34,6 +35,8 @@ class MiniworldConfig:
         for field in fields(self):
             if getattr(self, field.name) < 1:
                 raise ValueError(f"{field.name}: must be at least 1, got {getattr(self, field.name)}")
+        if self.coco_train_images > MAX_COCO_TRAIN_IMAGES:
+            raise ValueError(f"coco_train_images: must be at most {MAX_COCO_TRAIN_IMAGES}, or ids of both splits would meet")
         if self.cub_species < 2:
             raise ValueError("cub_species: must be at least 2, one to train and one to test")
 

@@ -47,7 +47,8 @@ def write_cub(folder: Path, items: list[CubItem], seed: int) -> None:
         _write_lines(folder / "text_c10" / f"{_stem(item)}.txt", captions)
         boxes.append(f"{item.image_id} " + " ".join(f"{value:.1f}" for value in box))
         attributes = bird_attributes(item.species)
-        truth += [[f"{item.image_id}-{line}", item.image_id, "bird", "", "", False, attributes] for line in range(len(captions))]
+        for line in range(len(captions)):
+            truth.append([f"{item.image_id}-{line}", item.image_id, "bird", "", "", False, attributes])
     _write_lines(folder / "bounding_boxes.txt", boxes)
     _write_lists(folder, items, classes, seed)
     with open(folder / "truth.csv", "w", newline="", encoding="utf-8") as file:
@@ -65,9 +66,8 @@ def _write_lists(folder: Path, items: list[CubItem], classes: dict[int, str], se
     _write_lines(folder / "image_class_labels.txt", [f"{item.image_id} {item.species_index + 1}" for item in items])
     # the original's split of images, about half of every class: another one than the split of classes
     is_training = numpy_generator(seed, "cub", "image split").uniform(size=len(items)) < 0.5
-    _write_lines(
-        folder / "train_test_split.txt", [f"{item.image_id} {int(train)}" for item, train in zip(items, is_training, strict=True)]
-    )
+    flags = [f"{item.image_id} {int(train)}" for item, train in zip(items, is_training, strict=True)]
+    _write_lines(folder / "train_test_split.txt", flags)
     tested = {item.species_index for item in items if item.split == "test"}
     _write_lines(folder / "trainvalclasses.txt", [name for index, name in classes.items() if index not in tested])
     _write_lines(folder / "testclasses.txt", [name for index, name in classes.items() if index in tested])

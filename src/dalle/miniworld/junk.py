@@ -5,7 +5,7 @@ import numpy as np
 KINDS = ("too_short", "not_english", "boilerplate", "aspect_ratio", "undecodable", "duplicate")
 
 # at most two words; every other caption of the world but file names has at least three
-SHORT = ("red", "img", "photo", "blue", "image", "pic", "untitled", "star", "heart", "new", "nice pic", "my photo", "no title", "a")
+SHORT = tuple("red blue star heart new a img image photo pic untitled".split()) + ("nice pic", "my photo", "no title")
 
 FILE_NAMES = ("IMG_{n:04d}.jpg", "DSC{n:05d}.JPG", "image_{n:04d}.png", "P10{n:05d}.jpg", "IMG-{n:08d}.jpeg")
 DATED = (

@@ -1,6 +1,7 @@
 """Reads a scene off a picture by rule, without training: colours by hue, shapes by overlap, relations by centroids."""
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,13 +97,9 @@ def _read_object(image: np.ndarray, hues: np.ndarray, labels: np.ndarray, number
     inside = labels == number
     core = ndimage.binary_erosion(inside)
     core = core if core.sum() >= 8 else inside
-    tint = np.median(hues[core], axis=0)
-    share = hues @ tint / (tint @ tint)
-    # the soft edge belongs to the object too, unless it is another object's
-    near = ndimage.binary_dilation(inside, iterations=max(1, side // 32)) & (inside | (labels == 0))
-    mask = sharpen(np.where(near, share, 0))
-    shape, overlap, extent = match_shape(mask)
-    y, x = ndimage.center_of_mass(mask)
+    masks = list(_masks(image, hues, labels, inside, core))
+    shape, overlap, extent = max(map(match_shape, masks), key=lambda match: match[1])
+    y, x = ndimage.center_of_mass(masks[0])
     return ObjectReading(
         shape=shape if overlap >= MIN_OVERLAP else None,
         colour=_nearest_colour(np.median(image[core], axis=0)),
@@ -113,10 +110,25 @@ def _read_object(image: np.ndarray, hues: np.ndarray, labels: np.ndarray, number
     )
 
 
+def _masks(
+    image: np.ndarray, hues: np.ndarray, labels: np.ndarray, inside: np.ndarray, core: np.ndarray
+) -> Iterator[np.ndarray]:
+    """The object's sharpened mask (H, W) by its hue, which textures leave alone, and by its full colour, which JPEG does."""
+    reach = max(1, min(labels.shape) // 32)
+    # the soft edge belongs to the object too, unless it is another object's
+    near = ndimage.binary_dilation(inside, iterations=reach) & (inside | (labels == 0))
+    around = ndimage.binary_dilation(near, iterations=reach) & ~near & (labels == 0)
+    grounds = [np.zeros(3), np.median(image[around], axis=0)] if around.any() else [np.zeros(3)]
+    for pixels, ground in zip((hues, image.astype(np.float32)), grounds, strict=False):
+        difference = pixels - ground.astype(np.float32)
+        tint = np.median(difference[core], axis=0)
+        yield sharpen(np.where(near, difference @ tint / (tint @ tint), 0))
+
+
 def _nearest_colour(colour: np.ndarray) -> str:
     """The palette's colour nearest in hue, then in saturation; brightness hardly counts, light and shade change it."""
-    distances = {name: np.linalg.norm(_hue_coordinates(colour) - _hue_coordinates(np.array(value))) for name, value in COLOURS.items()}
-    return min(distances, key=distances.get)
+    seen = _hue_coordinates(colour)
+    return min(COLOURS, key=lambda name: float(np.linalg.norm(seen - _hue_coordinates(np.array(COLOURS[name])))))
 
 
 def _hue_coordinates(colour: np.ndarray) -> np.ndarray:

@@ -46,9 +46,10 @@ def masked_attention(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor
 
 def attention_by_products(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
     """The same function as F.scaled_dot_product_attention, written out."""
-    scores = (queries * queries.shape[-1] ** -0.5) @ keys.transpose(-1, -2)
+    scores = queries @ keys.transpose(-1, -2)
     added = torch.zeros(mask.shape, dtype=scores.dtype, device=mask.device).masked_fill_(~mask, float("-inf"))
-    return (scores + added).softmax(-1) @ values
+    # scaling and masking in one pass over the scores
+    return torch.add(added, scores, alpha=queries.shape[-1] ** -0.5).softmax(-1) @ values
 
 
 def cached_attention(queries: Tensor, live: LiveKeys, cache: LayerCache) -> Tensor:

@@ -17,7 +17,14 @@ class TrainingBatches:
     """Batches as a pure function of the update's number: which pairs, which stored view of each, and BPE dropout."""
 
     def __init__(
-        self, store: TokenStore, tokenizer: CaptionTokenizer, *, text_length: int, bpe_dropout: float, batch_size: int, seed: int
+        self,
+        store: TokenStore,
+        tokenizer: CaptionTokenizer,
+        *,
+        text_length: int,
+        bpe_dropout: float,
+        batch_size: int,
+        seed: int,
     ) -> None:
         self.store, self.tokenizer, self.text_length, self.bpe_dropout = store, tokenizer, text_length, bpe_dropout
         self.batch_size, self.seed = batch_size, seed
@@ -58,9 +65,9 @@ class EvaluatedPairs:
 
 def check_store(store: TokenStore) -> None:
     """A `ValueError` where an image has another number of tokens than the grid has cells, or a split is empty."""
-    num_tokens = store.image_tokens.shape[-1]
-    if num_tokens != store.grid_size**2:
-        raise ValueError(f"the token store holds {num_tokens} tokens an image, its grid of side {store.grid_size} needs {store.grid_size**2}")
+    num_tokens, num_cells = store.image_tokens.shape[-1], store.grid_size**2
+    if num_tokens != num_cells:
+        raise ValueError(f"the store holds {num_tokens} tokens an image, its grid of side {store.grid_size} needs {num_cells}")
     for split in ("train", "valid"):
         if not (store.pairs["split"] == split).any():
             raise ValueError(f"the token store has no pairs in the split {split!r}: both 'train' and 'valid' are needed")
@@ -72,13 +79,13 @@ def rows_of(store: TokenStore, split: str) -> np.ndarray:
 
 
 def read_image_tokens(store: TokenStore, rows: np.ndarray, views: np.ndarray) -> Tensor:
-    """The stored tokens of these rows and views, int64 (B, G*G); a token outside the codebook is a `ValueError` naming its pair."""
+    """The stored tokens of these rows and views, int64 (B, G*G); one outside the codebook is a `ValueError` naming its pair."""
     image_tokens = np.asarray(store.image_tokens[rows, views]).astype(np.int64)
     bad = np.flatnonzero((image_tokens >= store.codebook_size).any(1))
     if len(bad):
         pair_id, token = store.pairs["pair_id"].iloc[rows[bad[0]]], image_tokens[bad[0]].max()
         raise ValueError(
-            f"pair {pair_id!r} holds image token {token}, its codebook has {store.codebook_size} (0 to {store.codebook_size - 1}): "
-            "the token store was made with another dVAE; precompute the tokens again"
+            f"pair {pair_id!r} holds image token {token}, outside the store's codebook of {store.codebook_size}: "
+            "the tokens were made with another dVAE; precompute them again"
         )
     return torch.from_numpy(image_tokens)

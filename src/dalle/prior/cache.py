@@ -1,4 +1,4 @@
-"""What cached sampling keeps of the positions already seen: text keys and values once a caption, image ones once a candidate."""
+"""What cached sampling keeps of positions already seen: text keys and values once a caption, image ones once a candidate."""
 
 from dataclasses import dataclass, field
 
@@ -53,7 +53,7 @@ class Cache:
 
 @dataclass(frozen=True)
 class LiveKeys:
-    """The image positions one query attends to: an evenly spaced span, and what is added to the scores inside it (None: nothing).
+    """The image positions one query attends to: an evenly spaced span, and what is added to the scores in it (None: nothing).
 
     A row and a column are spans without gaps. A convolution's gaps cost less when computed and masked with minus infinity
     than when gathered: a span is a view of the cache, indexing copies it.

@@ -134,7 +134,7 @@ class Prior(nn.Module):
         return cache.for_candidates(1)
 
     def step(self, previous: Tensor | None, position: int, cache: Cache) -> Tensor:
-        """Logits (B, K) in float32 of image token `position`, given tokens (B,) at `position - 1` (None at 0, the start of image).
+        """Float32 logits (B, K) of image token `position`, given tokens (B,) at `position - 1` (None at 0, the start of image).
 
         Positions come in order from 0: each one is stored in the cache, where later ones find it.
         """
@@ -168,7 +168,8 @@ class Prior(nn.Module):
             return
         low, high = (int(value) for value in torch.aminmax(tokens))
         if low < 0 or high >= num_ids:
-            raise ValueError(f"{kind} token {high if high >= num_ids else low} is outside this prior's vocabulary, 0 to {num_ids - 1}")
+            token = high if high >= num_ids else low
+            raise ValueError(f"{kind} token {token} is outside this prior's vocabulary, 0 to {num_ids - 1}")
 
 
 def shifted_right(start: Tensor, embedded: Tensor) -> Tensor:

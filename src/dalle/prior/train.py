@@ -74,7 +74,8 @@ def train_prior(
     def loss_function(model: Prior, batch: TokenBatch, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
         losses = prior_losses(model, *batch, loss_on_padding=config.loss_on_padding)
         loss = losses.total(config.image_loss_weight)
-        return loss, {"train/loss": loss.detach(), "train/text_loss": losses.text.detach(), "train/image_loss": losses.image.detach()}
+        reported = {"train/loss": loss, "train/text_loss": losses.text, "train/image_loss": losses.image}
+        return loss, {name: value.detach() for name, value in reported.items()}
 
     metrics = train(
         prior,

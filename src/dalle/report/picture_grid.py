@@ -38,37 +38,37 @@ def picture_grid(title: str, subtitle: str, captions: Sequence[str], rows: Seque
     bands = [slice(start, min(start + columns, num_images)) for start in range(0, num_images, columns)]
     wrapped = [wrap(caption, side - 2, NOTE, max_lines=CAPTION_LINES) for caption in captions]
     heads = [max((len(lines) for lines in wrapped[band]), default=0) * line_height(NOTE) for band in bands]
-    row_height = side + GAP + (line_height(NOTE) + 2 if rows[0].below else 0)
-    height = HEADER + sum(heads) + len(bands) * len(rows) * row_height + BAND_GAP * (len(bands) - 1) + MARGIN
+    row_heights = [side + GAP + (line_height(NOTE) + 2 if row.below else 0) for row in rows]
+    height = HEADER + sum(heads) + len(bands) * sum(row_heights) + BAND_GAP * (len(bands) - 1) + MARGIN
     sheet = Sheet(height, title, subtitle)
     top = HEADER
     for band, head in zip(bands, heads, strict=True):
-        _band(sheet, top, head, wrapped[band], rows, band, side, row_height)
-        top += head + len(rows) * row_height + BAND_GAP
+        _captions(sheet, top + head, wrapped[band], side)
+        y = top + head
+        for row, row_height in zip(rows, row_heights, strict=True):
+            _row(sheet, row, y, band, side)
+            y += row_height
+        top = y + BAND_GAP
     return sheet.figure
 
 
-def _band(
-    sheet: Sheet,
-    top: float,
-    head: float,
-    wrapped: Sequence[list[str]],
-    rows: Sequence[PictureRow],
-    band: slice,
-    side: float,
-    row_height: float,
-) -> None:
-    lefts = [MARGIN + GUTTER + index * (side + GAP) for index in range(band.stop - band.start)]
-    for left, lines in zip(lefts, wrapped, strict=False):
-        # captions stand on the pictures: the last lines are level
-        sheet.lines(left, top + head - len(lines) * line_height(NOTE) + NOTE - 2, lines, size=NOTE)
-    for number, row in enumerate(rows):
-        y = top + head + number * row_height
-        _row_name(sheet, row, y + side / 2)
-        for left, index in zip(lefts, range(band.start, band.stop), strict=True):
-            sheet.picture(row.images[index], left, y, side)
-            if row.below:
-                sheet.text(left + side / 2, y + side + NOTE + 2, row.below[index], size=NOTE, colour=MUTED, align="center")
+def _left(column: int, side: float) -> float:
+    return MARGIN + GUTTER + column * (side + GAP)
+
+
+def _captions(sheet: Sheet, bottom: float, wrapped: Sequence[list[str]], side: float) -> None:
+    """Captions stand on the pictures: their last lines are level."""
+    for column, lines in enumerate(wrapped):
+        sheet.lines(_left(column, side), bottom - len(lines) * line_height(NOTE) + NOTE - 2, lines, size=NOTE)
+
+
+def _row(sheet: Sheet, row: PictureRow, y: float, band: slice, side: float) -> None:
+    _row_name(sheet, row, y + side / 2)
+    for column, index in enumerate(range(band.start, band.stop)):
+        left = _left(column, side)
+        sheet.picture(row.images[index], left, y, side)
+        if row.below:
+            sheet.text(left + side / 2, y + side + NOTE + 2, row.below[index], size=NOTE, colour=MUTED, align="center")
 
 
 def _row_name(sheet: Sheet, row: PictureRow, centre: float) -> None:

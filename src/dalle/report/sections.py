@@ -24,6 +24,7 @@ def page_sections(results: Results, figures: Files) -> list[Section]:
     def some(*names: str) -> list[PageFigure]:
         return _some(figures, results, *names)
 
+    scores = [] if results.evaluation.empty else [final_scores(results)]
     dropped = [filtering(results)] if results.has("filter_data") else []
     sections = [
         Section(title="The world", figures=some("miniature_world")),
@@ -33,7 +34,7 @@ def page_sections(results: Results, figures: Files) -> list[Section]:
         Section(title="Images as codes", figures=some("reconstructions", "train_dvae")),
         Section(title="The prior", figures=some("attention_masks", "train_prior")),
         Section(title="Reranking", figures=some("train_clip", "best_of", "rerank_curves", "caption_accuracy")),
-        Section(title="Scores", tables=[final_scores(results)], figures=some("blur_curves", "published_numbers")),
+        Section(title="Scores", tables=scores, figures=some("blur_curves", "published_numbers")),
         Section(title="Where the numbers come from", text=[ORIGIN], tables=[stages(results)]),
     ]
     return [section for section in sections if section.text or section.tables or section.figures]

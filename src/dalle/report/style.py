@@ -118,5 +118,5 @@ def save_figure(figure: Figure, path: Path) -> None:
     pixels = np.asarray(canvas.buffer_rgba())[..., :3]
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
-    Image.fromarray(np.ascontiguousarray(pixels)).save(temporary, format="PNG", optimize=True)
+    Image.fromarray(np.ascontiguousarray(pixels)).save(temporary, format="PNG")
     os.replace(temporary, path)

@@ -75,7 +75,7 @@ def stages(results: Results) -> Table:
         makes, preferred = STAGES.get(stage.partition("-")[0], ("", ()))
         metrics = flattened(results.metrics[stage])
         quoted = [key for key in preferred if key in metrics] or sorted(metrics)[:NUM_QUOTED]
-        words = ", ".join(f"{key} = {metrics[key]:.6g}" for key in quoted)
+        words = ", ".join(f"{key} = {_quoted(metrics[key])}" for key in quoted)
         link = Markdown(f"[`{stage}.json`](metrics/{stage}.json)")
         rows.append((Markdown(f"`{stage}`"), makes, words, link))
     return Table(header=("stage", "makes", "among its results", "all of them"), rows=rows)
@@ -85,6 +85,10 @@ def _pipeline_order(stage: str) -> tuple[int, str]:
     names = list(STAGES)
     name = stage.partition("-")[0]
     return (names.index(name) if name in names else len(names), stage)
+
+
+def _quoted(value: float | str) -> str:
+    return f"{value:.6g}" if isinstance(value, int | float) else str(value)
 
 
 def _share(value: float) -> str:

@@ -63,7 +63,7 @@ def filter_pairs(manifest: pd.DataFrame, config: FilterConfig) -> tuple[pd.DataF
     all_dropped = pd.concat(dropped).sort_index().reset_index(drop=True)
     if kept.empty:
         counts = ", ".join(f"{name} {count}" for name, count in count_dropped(all_dropped).items() if count)
-        raise ValueError(f"the filters drop all {len(manifest)} pairs ({counts}); loosen the rule that drops most, or check the captions")
+        raise ValueError(f"no pair of {len(manifest)} is left ({counts}); loosen the rule that drops most or check the data")
     return kept.reset_index(drop=True), all_dropped
 
 

@@ -13,7 +13,7 @@ def score_against_truth(dropped: pd.DataFrame, truth: pd.DataFrame) -> dict[str,
     """
     unknown = sorted(set(dropped.pair_id) - set(truth.pair_id))
     if unknown:
-        raise ValueError(f"the truth knows nothing of {len(unknown)} dropped pairs, first {unknown[0]!r}: it belongs to other data")
+        raise ValueError(f"the truth belongs to other data: it lacks {len(unknown)} of the dropped pairs, first {unknown[0]!r}")
     junk = truth.set_index("pair_id").junk
     scores: dict[str, float] = {}
     for rule in RULES:

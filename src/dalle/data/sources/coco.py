@@ -30,7 +30,8 @@ def read_coco(folder: Path | str, years: str = "2014") -> tuple[pd.DataFrame, li
     manifest = manifest_from_rows(row for rows, _ in parts for row in rows)
     problems = [problem for _, problems in parts for problem in problems]
     twice = manifest.pair_id.duplicated() | (manifest.split != manifest.groupby("image_id").split.transform("first"))
-    problems += [f"{folder}: annotation {pair_id} or its image is in both splits; left out of val" for pair_id in manifest.pair_id[twice]]
+    for pair_id in manifest.pair_id[twice]:
+        problems.append(f"{folder}: annotation {pair_id} or its image is in both splits; left out of val")
     return manifest[~twice].reset_index(drop=True), problems
 
 
@@ -38,17 +39,19 @@ def _read_split(folder: Path, split: str, years: str) -> tuple[list[dict[str, An
     path = _annotations(folder, split, years)
     pictures = next((p for p in (folder / f"{split}{years}", folder / "images" / f"{split}{years}") if p.is_dir()), None)
     if pictures is None:
-        raise ValueError(f"{folder}: {path.name} is there, its pictures are not; expected\n{TREE.format(folder=folder, years=years)}")
+        tree = TREE.format(folder=folder, years=years)
+        raise ValueError(f"{folder}: {path.name} is there, its pictures are not; expected\n{tree}")
     content = _load(path)
     problems: list[str] = []
     names = dict(_images(content["images"], path, problems))
-    captions: dict[int, list[tuple[int, str]]] = {image_id: [] for image_id in sorted(names)}
+    captions: dict[int, list[tuple[int, str]]] = {}
     for pair_id, image_id, caption in _captions(content["annotations"], names, path, problems):
-        captions[image_id].append((pair_id, caption))
-    problems += [f"{path}: image {image_id} ({names[image_id]}) has no caption" for image_id in captions if not captions[image_id]]
+        captions.setdefault(image_id, []).append((pair_id, caption))
+    for image_id in sorted(names.keys() - captions.keys()):
+        problems.append(f"{path}: image {image_id} ({names[image_id]}) has no caption")
     problems += unlisted_files(pictures, {pictures / name for name in names.values()}, ("*.jpg", "*.png"))
-    captioned = [image_id for image_id in captions if captions[image_id]]
     rows = []
+    captioned = sorted(captions)
     for image_id, image in zip(captioned, describe_files([pictures / names[image_id] for image_id in captioned]), strict=True):
         if isinstance(image, str):
             problems.append(image)

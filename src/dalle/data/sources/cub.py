@@ -19,7 +19,7 @@ TREE = """{folder}/
 
 
 def read_cub(folder: Path | str) -> tuple[pd.DataFrame, list[str]]:
-    """(manifest, problems), one pair a caption line, sorted by image; 'test' are the classes of testclasses.txt, as in GANs' work.
+    """(manifest, problems), one pair a caption line; 'test' are the classes of testclasses.txt, as the GANs split.
 
     Blank lines are no captions but count in the line number of `pair_id`. The file train_test_split.txt, which splits within
     classes, is not used.

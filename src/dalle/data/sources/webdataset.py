@@ -14,6 +14,9 @@ from dalle.data.manifest import manifest_from_rows
 from dalle.data.sources.rows import clean_caption, decode_caption, describe_image, is_inside
 from dalle.progress import track
 
+TREE = """{folder}/
+  00000.tar    of <key>.jpg (or .jpeg, .png, .webp), <key>.txt (or <key>.json with "caption")
+  00001.tar    ..."""
 IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "webp")
 POOL_FROM_SHARDS = 32  # below, starting processes costs more than they save
 
@@ -29,7 +32,7 @@ def read_webdataset(folder: Path | str) -> tuple[pd.DataFrame, list[str]]:
     folder = Path(folder)
     shards = sorted(folder.glob("*.tar"))
     if not shards:
-        raise ValueError(f"{folder}: no WebDataset shards; expected\n{folder}/\n  00000.tar    of <key>.jpg, <key>.txt, <key>.json\n  ...")
+        raise ValueError(f"{folder}: no WebDataset shards; expected\n{TREE.format(folder=folder)}")
     if len(shards) < POOL_FROM_SHARDS:
         parts = [index_shard(shard) for shard in track(shards, what=f"index {folder}", unit="shards")]
     else:
@@ -45,7 +48,9 @@ def read_webdataset(folder: Path | str) -> tuple[pd.DataFrame, list[str]]:
 def index_shard(shard: Path) -> tuple[list[dict[str, Any]], list[str]]:
     """The manifest's rows of one tar file, in the order of its keys, and what was wrong with it."""
     pairs, problems = _list_members(shard)
-    rows = []
+    rows: list[dict[str, Any]] = []
+    if not pairs:
+        return rows, problems
     with open(shard, "rb") as file:
         for key, members in pairs.items():
             try:
@@ -92,12 +97,13 @@ def _add_member(pairs: dict[str, Members], member: tarfile.TarInfo, total: int) 
 
 
 def _check_end(shard: Path, end: int) -> list[str]:
-    """`tarfile` takes a damaged header for the end of the file: a true end is zeros, or nothing."""
+    """`tarfile` takes a damaged header or a cut between two members for the end, but a true end is a block of zeros."""
     with open(shard, "rb") as file:
         file.seek(end)
-        if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
-            return [f"{shard}: damaged header at byte {end}; whatever follows it is lost"]
-    return []
+        block = file.read(tarfile.BLOCKSIZE)
+    if not block:
+        return [f"{shard}: stops without the mark of a tar file's end; pairs may be missing"]
+    return [f"{shard}: damaged header at byte {end}; whatever follows it is lost"] if block.strip(b"\0") else []
 
 
 def _read_pair(shard: Path, file: BinaryIO, key: str, members: Members) -> dict[str, Any]:

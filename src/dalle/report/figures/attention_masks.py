@@ -38,6 +38,8 @@ def attention_masks(masks: Mapping[str, np.ndarray], text_length: int, grid_size
     gap = GAP if len(masks) < 4 else 20
     box = min(BOX, (WIDTH - 2 * MARGIN - gap * (len(masks) - 1)) // len(masks))
     cell = box * DEVICE_SCALE // length / DEVICE_SCALE
+    if cell == 0:
+        raise ValueError(f"masks: {length} tokens do not fit into {box} pixels; draw the same masks for a smaller grid")
     pixel = min(30, int(cell * length // grid_size))
     grid_height = pixel * (grid_size + 1.6)
     top = HEADER + 40

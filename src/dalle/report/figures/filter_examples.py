@@ -17,9 +17,9 @@ RULES = {
     "too_short": "too few words",
     "not_english": "in another language",
     "boilerplate": "date or stock phrase",
-    "aspect_ratio": "outside ½ to 2",
+    "aspect_ratio": "too wide or too tall",
     "undecodable": "broken image file",
-    "duplicate": "seen before",
+    "duplicate": "same pair again",
 }
 BAR = "#57606a"
 ROW, THUMBNAIL, NUM_EXAMPLES = 84, 60, 3

@@ -59,7 +59,7 @@ def _curves(axes: Axes, rows: pd.DataFrame) -> None:
     axes.set_xticks(range(len(radii)), [f"{radius:g}" for radius in radii])
     axes.set_xlim(-0.18, len(radii) - 0.9)
     axes.set_ylim(0, None)
-    axes.set_xlabel("blur radius (pixels of 256)")
+    axes.set_xlabel("blur radius")
     label_ends(axes, labels)
 
 

@@ -21,7 +21,7 @@ def reconstructions(originals: np.ndarray, reconstructions: np.ndarray, psnr_db:
         f"{pixels} through the most likely code of every grid cell · PSNR of each pair below (↑ higher is better)",
         [],
         [
-            PictureRow(name="Original", remark="", images=originals, below=[""] * len(originals)),
+            PictureRow(name="Original", remark="", images=originals),
             PictureRow(name="dVAE", remark="reconstruction", images=reconstructions, below=[f"{x:.1f} dB" for x in psnr_db]),
         ],
     )

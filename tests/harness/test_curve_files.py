@@ -1,8 +1,10 @@
+import math
+
 import numpy as np
 import pytest
 
 from harness.curves import Curves
-from harness.tracking import Tracker
+from harness.tracker import Tracker
 
 
 class Recorder(Tracker):
@@ -94,3 +96,14 @@ def test_points_of_one_step_share_a_row(open_curves, tmp_path):
     curves(2, {"valid/loss": float("nan")})
     curves.export(tmp_path / "curves.csv")
     assert (tmp_path / "curves.csv").read_text() == "step,train/loss,valid/loss\n2,0.123457,nan\n"
+
+
+def test_the_rate_is_the_median_between_reports(open_curves, recorder, monkeypatch):
+    curves, clock = open_curves(), iter([0.0, 1.0, 2.0, 50.0, 51.0])
+    assert math.isnan(curves.updates_per_second())
+    monkeypatch.setattr("harness.curves.time.monotonic", lambda: next(clock))
+    curves.resume(10)
+    for step in (19, 29, 39, 49):  # the third report comes after a long validation
+        curves(step, {"train/loss": 1.0})
+    assert curves.updates_per_second() == 10.0
+    assert recorder.points[0][1]["throughput/updates_per_second"] == 10.0

@@ -1,0 +1,29 @@
+# make repro: environment, then the whole pipeline · make test: environment, then every test · make ui: the runs
+PYTHON ?= python3
+VENV := .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export OMP_WAIT_POLICY ?= PASSIVE
+export DVC_NO_ANALYTICS := 1
+
+.PHONY: repro test ui clean
+
+repro: $(VENV)/ready
+	dvc repro
+
+test: $(VENV)/ready
+	python -m pytest
+
+ui: $(VENV)/ready
+	mlflow ui --workers 1 --backend-store-uri sqlite:///mlflow.db
+
+# the lock pins every package; the project itself is only linked, so that edits count at once
+$(VENV)/ready: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info[:2] <= (3, 13), "Python 3.11 to 3.13 is needed, this is " + sys.version'
+	$(PYTHON) -m venv --clear $(VENV)
+	python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+# what the pipeline and its tools made; the cache in .dvc/cache stays, so a repro afterwards only checks out
+clean:
+	rm -rf data models samples reranked runs .checkpoints

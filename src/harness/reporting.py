@@ -1,0 +1,197 @@
+"""What a pipeline run left behind -> the figures and the page of reports/."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+
+from dalle.data.image_files import load_image
+from dalle.data.images import load_evaluation_images
+from dalle.data.manifest import one_row_per_image, read_manifest
+from dalle.dvae.model import load_dvae
+from dalle.dvae.quality import psnr_db
+from dalle.evaluation.samples import RerankedSamples, read_reranked
+from dalle.evaluation.table import read_rows
+from dalle.generation.decoding import decode_codes
+from dalle.generation.encoding import encode_images
+from dalle.prior.masks import layer_masks, sequence_mask
+from dalle.prior.model import load_prior
+from dalle.report.figures.attention_masks import attention_masks
+from dalle.report.figures.best_of import best_of
+from dalle.report.figures.blur_curves import blur_curves
+from dalle.report.figures.caption_accuracy import caption_accuracy
+from dalle.report.figures.filter_examples import Example, filter_examples
+from dalle.report.figures.miniature_world import miniature_world
+from dalle.report.figures.published_numbers import published_numbers
+from dalle.report.figures.reconstructions import reconstructions
+from dalle.report.figures.rerank_curves import rerank_curves
+from dalle.report.figures.samples import samples
+from dalle.report.figures.training_curves import training_curves
+from dalle.report.findings import summary
+from dalle.report.page import write_page
+from dalle.report.results import Results
+from dalle.report.sections import page_sections
+from dalle.report.style import save_figure
+from dalle.report.tables import filter_counts
+from dalle.report.training_plans import PLANS
+from harness.params_tree import MINIWORLD, Params
+
+FIGURES = Path("reports/figures")
+METRICS = Path("reports/metrics")
+EXAMPLES_PER_RULE = 3
+NUM_PAIRS_SHOWN = 24
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """Everything the figures are drawn from, read once."""
+
+    params: Params
+    results: Results
+    curves: Mapping[str, pd.DataFrame]
+    reranked: Mapping[str, RerankedSamples]
+
+    @classmethod
+    def gather(cls, params: Params) -> "Evidence":
+        """Read metrics, curves and reranked samples of this run; a missing file is an error that names it."""
+        stages = ["prepare_data", "filter_data", "train_tokenizer", "train_dvae", "precompute_tokens", "train_prior", "train_clip"]
+        stages += [f"{stage}-{domain}" for domain in params.domains for stage in ("sample", "rerank", "evaluate")]
+        metrics = {stage: json.loads((METRICS / f"{stage}.json").read_text()) for stage in stages}
+        tables = [read_rows(METRICS / f"evaluate-{domain}.csv") for domain in params.domains]
+        world = "the miniature world" if params.prepare_data.web == MINIWORLD else Path(params.prepare_data.web).name
+        return cls(
+            params=params,
+            results=Results(metrics=metrics, evaluation=pd.concat(tables, ignore_index=True), world=world),
+            curves={stage: pd.read_csv(f"reports/curves/{stage}.csv") for stage in PLANS},
+            reranked={domain: read_reranked(Path(f"reranked/{domain}")) for domain in params.domains},
+        )
+
+    def dataset(self, domain: str) -> str:
+        """A domain's data in words."""
+        rendered = getattr(self.params.prepare_data, domain) == MINIWORLD
+        name = {"coco": "MS-COCO", "cub": "CUB"}[domain]
+        return f"the miniature {name}" if rendered else name
+
+
+def draw_figures(evidence: Evidence, folder: Path) -> None:
+    """Draw every figure into `folder` as NAME.png or NAME-DOMAIN.png."""
+    folder.mkdir(parents=True)
+    for name, draw in _figures(evidence).items():
+        save_figure(draw(), folder / f"{name}.png")
+
+
+def write_report(evidence: Evidence, path: Path) -> None:
+    """The page over the figures drawn before."""
+    figures = {name: FIGURES / f"{name}.png" for name in _figures(evidence)}
+    sections = page_sections(evidence.results, figures)
+    write_page(path, "DALL·E in miniature: what this run found", summary(evidence.results), sections)
+
+
+def _figures(evidence: Evidence) -> dict[str, Callable[[], Figure]]:
+    figures: dict[str, Callable[[], Figure]] = {
+        "miniature_world": lambda: _world(evidence),
+        "filter_examples": lambda: _filtering(evidence),
+        "reconstructions": lambda: _reconstructions(evidence),
+        "attention_masks": _masks,
+        "published_numbers": published_numbers,
+    }
+    for stage, plan in PLANS.items():
+        figures[stage] = lambda stage=stage, plan=plan: training_curves(
+            evidence.curves[stage], plan.groups, plan.schedules, title=plan.title, model=plan.model
+        )
+    table = evidence.results.evaluation
+    for domain in evidence.params.domains:
+        dataset = evidence.dataset(domain)
+        size = evidence.params.evaluate.blur_reference_size
+        figures[f"samples-{domain}"] = lambda domain=domain: _samples(evidence, domain)
+        figures[f"best_of-{domain}"] = lambda domain=domain: _best_of(evidence, domain)
+        figures[f"rerank_curves-{domain}"] = lambda domain=domain, words=dataset: rerank_curves(table, domain, dataset=words)
+        figures[f"blur_curves-{domain}"] = lambda domain=domain, words=dataset: blur_curves(
+            table, domain, dataset=words, reference_size=size
+        )
+        if len(evidence.results.rows(domain, "caption_accuracy")):
+            figures[f"caption_accuracy-{domain}"] = lambda domain=domain, words=dataset: caption_accuracy(
+                table, domain, dataset=words
+            )
+    return figures
+
+
+def _world(evidence: Evidence) -> Figure:
+    """The first kept training pairs: web pages come in no order, so these are a fair sample."""
+    pairs = read_manifest(Path("data/filtered/pairs.parquet")).head(NUM_PAIRS_SHOWN)
+    images = load_evaluation_images(pairs, evidence.params.image_size)
+    world = evidence.results.world
+    subtitle = f"the first {len(pairs)} of {int(evidence.results.number('filter_data', 'pairs/kept')):,} kept training pairs"
+    return miniature_world(images, pairs["caption"].tolist(), f"Pairs of {world}", subtitle)
+
+
+def _filtering(evidence: Evidence) -> Figure:
+    pairs = read_manifest(Path("data/prepared/web.parquet")).set_index("pair_id")
+    dropped = pd.read_csv("data/filtered/dropped.csv", dtype=str, keep_default_na=False)
+    examples: dict[str, list[Example]] = {}
+    for rule, rows in dropped.groupby("rule"):
+        first = rows.head(EXAMPLES_PER_RULE)
+        examples[str(rule)] = [
+            (_image_or_none(pairs.loc[pair_id]), pairs.loc[pair_id]["caption"], detail)
+            for pair_id, detail in zip(first["pair_id"], first["detail"], strict=True)
+        ]
+    return filter_examples(filter_counts(evidence.results), examples, len(pairs))
+
+
+def _image_or_none(row: pd.Series) -> np.ndarray | None:
+    try:
+        return load_image(row["file"], row["offset"], row["num_bytes"])
+    except ValueError:
+        return None
+
+
+def _reconstructions(evidence: Evidence) -> Figure:
+    images = one_row_per_image(read_manifest(Path("data/filtered/pairs.parquet")))
+    shown = images[images["split"] == "valid"].head(evidence.params.report.columns)
+    originals = load_evaluation_images(shown, evidence.params.image_size)
+    dvae = load_dvae(Path("models/dvae"))
+    image_tokens = encode_images(dvae, originals, batch_size=len(originals), device="cpu", precision="fp32")
+    decoded = decode_codes(dvae, image_tokens, len(originals), "cpu")
+    pixels = (torch.from_numpy(batch).permute(0, 3, 1, 2).float() / 255 for batch in (originals, decoded))
+    return reconstructions(originals, decoded, psnr_db(*pixels).numpy())
+
+
+def _masks() -> Figure:
+    """One of each kind of mask that the trained prior has, in the order of its layers."""
+    config = load_prior(Path("models/prior")).config
+    kinds = dict.fromkeys(layer_masks(config.layers))
+    masks = {kind: sequence_mask(kind, config.text_length, config.grid_size, config.conv_kernel).numpy() for kind in kinds}
+    return attention_masks(masks, config.text_length, config.grid_size)
+
+
+def _samples(evidence: Evidence, domain: str) -> Figure:
+    """The first captions with the picture they were written for, and the best and the first candidate."""
+    reranked, columns = evidence.reranked[domain], evidence.params.report.columns
+    shown = pd.read_csv(f"samples/{domain}/captions.csv", dtype=str, keep_default_na=False).head(columns)
+    manifest = read_manifest(Path(f"data/prepared/{domain}.parquet")).drop_duplicates("image_id").set_index("image_id", drop=False)
+    rows = {
+        "Validation": load_evaluation_images(manifest.loc[shown["image_id"]], evidence.params.image_size),
+        f"DALL-E, best of {reranked.sweep[-1]}": reranked.images[reranked.winners[: len(shown), -1]],
+        "DALL-E, first sample": reranked.images[reranked.winners[: len(shown), 0]],
+    }
+    return samples(shown["caption"].tolist(), rows, dataset=evidence.dataset(domain))
+
+
+def _best_of(evidence: Evidence, domain: str) -> Figure:
+    reranked, config = evidence.reranked[domain], evidence.params.report
+    columns = [reranked.sweep.index(number) for number in config.best_of]
+    winners = reranked.winners[: config.columns, columns]
+    ranking = pd.read_csv(f"reranked/{domain}/ranking.csv", dtype={"caption_id": str})
+    scores = ranking.pivot(index="caption_id", columns="candidates", values="score")
+    shown = pd.read_csv(f"samples/{domain}/captions.csv", dtype=str, keep_default_na=False).head(config.columns)
+    return best_of(
+        shown["caption"].tolist(),
+        reranked.images[winners],
+        config.best_of,
+        scores.loc[shown["caption_id"], list(config.best_of)].to_numpy(),
+    )

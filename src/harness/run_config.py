@@ -1,0 +1,25 @@
+"""The `run` section of params.yaml: how, not what."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """How stages are run: no stage lists this section in dvc.yaml, because nothing in it may change a result."""
+
+    experiment: str
+    device: Literal["auto", "cpu", "cuda"]
+    threads: int  # 0: all cores
+    data_workers: int
+    log_every: int
+    checkpoint_seconds: float
+    tracking: bool
+    system_metrics: bool
+
+    def __post_init__(self) -> None:
+        if not self.experiment.strip():
+            raise ValueError("experiment must not be empty: it is the name of the MLflow experiment")
+        for name, least in (("threads", 0), ("data_workers", 0), ("log_every", 1), ("checkpoint_seconds", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")

@@ -1,0 +1,9 @@
+"""The stages of the pipeline, one script each; the library imported is always the one beside them, also in DVC's temporary copies."""
+
+import os
+import sys
+from pathlib import Path
+
+# before torch is imported: spinning OpenMP threads make it several times slower on a shared machine
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))

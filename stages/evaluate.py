@@ -1,0 +1,68 @@
+"""FID, IS and KID over blur radii and over N, and caption accuracy where a reader exists (3.1, Fig. 9)."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from dalle.data.evaluation_captions import evaluation_pairs
+from dalle.data.images import load_evaluation_images
+from dalle.data.manifest import one_row_per_image, read_manifest
+from dalle.dvae.model import load_dvae
+from dalle.evaluation.caption_accuracy import caption_accuracy_rows
+from dalle.evaluation.clip_score import clip_score_rows
+from dalle.evaluation.features import load_extractor
+from dalle.evaluation.samples import read_reranked
+from dalle.evaluation.sweep import ReferenceSet, evaluate_model, evaluate_reranked
+from dalle.evaluation.table import headline, write_rows
+from dalle.generation.decoding import decode_codes
+from dalle.generation.encoding import encode_images
+from harness.stage import Stage, run_stage
+
+
+def main(stage: Stage) -> None:
+    config, domain, size = stage.params.evaluate, stage.item, stage.params.image_size
+    device, start = stage.options.device, time.monotonic()
+    manifest = read_manifest(Path(f"data/prepared/{domain}.parquet"))
+    pairs = one_row_per_image(evaluation_pairs(manifest, domain))
+    extractor = load_extractor(config.features, device)
+    reference = ReferenceSet(load_evaluation_images(pairs, size), extractor, config)
+    reranked = read_reranked(Path(f"reranked/{domain}"))
+    shared = {"domain": domain, "seed": stage.params.seed}
+    rows = evaluate_reranked(reranked.images, reranked.winners, reranked.sweep, reference, model="dalle", **shared)
+    rows += clip_score_rows(pd.read_csv(Path(f"reranked/{domain}/ranking.csv")), domain=domain, model="dalle")
+    num_samples = len(reranked.winners)
+    others = {"dvae": reconstructions(reference.images, stage), "real": training_images(manifest, pairs, size)}
+    for model, images in others.items():
+        rows += evaluate_model(images[:num_samples], reference, model=model, candidates=1, **shared)
+    rows += caption_accuracy_rows(
+        reranked.images, reranked.captions, reranked.winners, reranked.sweep, domain=domain, model="dalle"
+    )
+    # the ceilings: what the reader makes of the real pictures, and of what the dVAE leaves of them
+    for model, images in {"real": reference.images, "dvae": others["dvae"]}.items():
+        own = np.arange(len(pairs))[:, None]
+        rows += caption_accuracy_rows(images, pairs["caption"].tolist(), own, (1,), domain=domain, model=model)
+    images = len(reference.images) + len(reranked.images) + sum(map(len, others.values()))
+    stage.throughput(images_per_second=images * len(config.blur_radii) / (time.monotonic() - start))
+    with stage.output(f"reports/metrics/evaluate-{domain}.csv") as path:
+        write_rows(rows, path)
+    stage.finish(headline(rows))
+
+
+def reconstructions(images: np.ndarray, stage: Stage) -> np.ndarray:
+    """What the dVAE leaves of `images`: no prior over its codes can do better."""
+    config, device = stage.params.precompute_tokens, stage.options.device
+    dvae = load_dvae(Path("models/dvae"))
+    image_tokens = encode_images(dvae, images, batch_size=config.batch_size, device=device, precision=config.precision)
+    return decode_codes(dvae, image_tokens, config.batch_size, device)
+
+
+def training_images(manifest: pd.DataFrame, evaluated: pd.DataFrame, size: int) -> np.ndarray:
+    """The domain's own other real images: how far apart two sets of real pictures are at this number of samples."""
+    others = one_row_per_image(manifest[~manifest["image_id"].isin(evaluated["image_id"])])
+    return load_evaluation_images(others, size)
+
+
+if __name__ == "__main__":
+    run_stage(main)

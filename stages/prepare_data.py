@@ -1,0 +1,46 @@
+"""The three corpora, rendered or found, as manifests of one schema (2.3, App. C)."""
+
+from pathlib import Path
+
+from dalle.data.manifest import write_manifest
+from dalle.data.sources.coco import read_coco
+from dalle.data.sources.cub import read_cub
+from dalle.data.sources.problems import require_few_problems
+from dalle.data.sources.webdataset import read_webdataset
+from dalle.miniworld.corpora import read_truth, render_coco, render_cub, render_web
+from dalle.randomness import derive_seed
+from harness.params_tree import MINIWORLD
+from harness.stage import Stage, run_stage
+
+RENDER = {"web": render_web, "coco": render_coco, "cub": render_cub}
+READ = {"web": read_webdataset, "coco": read_coco, "cub": read_cub}
+
+
+def main(stage: Stage) -> None:
+    config = stage.params.prepare_data
+    sources = {corpus: getattr(config, corpus) for corpus in ("web", *stage.params.domains)}
+    rendered = Path("data/miniworld")
+    seed = derive_seed(stage.params.seed, "miniworld")
+    with stage.output(rendered) as folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        for corpus in [name for name, source in sources.items() if source == MINIWORLD]:
+            RENDER[corpus](config.miniworld, seed, folder / corpus)
+    metrics = {}
+    with stage.output("data/prepared") as folder:
+        (folder / "truth").mkdir(parents=True)
+        for corpus, source in sources.items():
+            place = rendered / corpus if source == MINIWORLD else Path(source)
+            manifest, problems = READ[corpus](place)
+            for problem in problems:
+                print(f"{corpus}: {problem}")
+            require_few_problems(problems, len(manifest), f"prepare_data.{corpus} ({place})")
+            write_manifest(manifest, folder / f"{corpus}.parquet")
+            if source == MINIWORLD:
+                read_truth(corpus, place).to_parquet(folder / "truth" / f"{corpus}.parquet")
+            metrics |= {f"{corpus}/pairs": len(manifest), f"{corpus}/images": manifest["image_id"].nunique()}
+            metrics[f"{corpus}/problems"] = len(problems)
+    stage.finish(metrics)
+
+
+if __name__ == "__main__":
+    run_stage(main)

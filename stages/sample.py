@@ -1,0 +1,52 @@
+"""N candidates for each of a domain's evaluation captions, as image tokens (2.6)."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dalle.data.bpe import CaptionTokenizer, pad_text_tokens
+from dalle.data.evaluation_captions import choose_captions, evaluation_pairs
+from dalle.data.manifest import read_manifest
+from dalle.generation.sampling import sample_candidates
+from dalle.prior.model import load_prior
+from dalle.randomness import derive_seed
+from harness.stage import Stage, run_stage
+
+
+def main(stage: Stage) -> None:
+    config, domain = stage.params.sample, stage.item
+    seed = derive_seed(stage.params.seed, "sample", domain)
+    captions = choose_captions(
+        evaluation_pairs(read_manifest(Path(f"data/prepared/{domain}.parquet")), domain), config.num_captions, seed
+    )
+    tokenizer = CaptionTokenizer.load(Path("models/tokenizer"))
+    prior = load_prior(Path("models/prior"))
+    token_lists = [tokenizer.encode(caption) for caption in captions["caption"]]
+    text_tokens, num_truncated = pad_text_tokens(token_lists, prior.config.text_length, tokenizer.vocab_size)
+    start = time.monotonic()
+    candidates = sample_candidates(
+        prior,
+        torch.from_numpy(text_tokens),
+        captions["caption_id"].tolist(),
+        num_candidates=config.candidates,
+        temperature=config.temperature,
+        top_k=config.top_k,
+        top_p=config.top_p,
+        seed=seed,
+        batch_size=config.batch_size,
+        device=stage.options.device,
+        precision=config.precision,
+    )
+    images = candidates.shape[0] * candidates.shape[1]
+    stage.throughput(images_per_second=images / (time.monotonic() - start))
+    with stage.output(f"samples/{domain}") as folder:
+        folder.mkdir(parents=True)
+        np.save(folder / "candidates.npy", candidates)
+        captions.to_csv(folder / "captions.csv", index=False)
+    stage.finish({"images/total": images, "captions/total": len(captions), "captions/truncated": num_truncated})
+
+
+if __name__ == "__main__":
+    run_stage(main)

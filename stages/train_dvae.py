@@ -1,0 +1,36 @@
+"""Stage 1 of the paper: the discrete VAE on the kept images (2.1, App. A)."""
+
+from pathlib import Path
+
+import torch
+
+from dalle.data.images import ImageBatches, dvae_crop, load_evaluation_images
+from dalle.data.manifest import one_row_per_image, read_manifest
+from dalle.dvae.train import train_dvae
+from dalle.randomness import derive_seed
+from dalle.training.model_folder import save_model
+from harness.stage import Stage, run_stage
+
+
+def main(stage: Stage) -> None:
+    config, size = stage.params.train_dvae, stage.params.image_size
+    seed = derive_seed(stage.params.seed, "train_dvae")
+    images = one_row_per_image(read_manifest(Path("data/filtered/pairs.parquet")))
+    valid = load_evaluation_images(images[images["split"] == "valid"], size)
+    dvae, metrics = train_dvae(
+        ImageBatches(images[images["split"] == "train"], size, dvae_crop, config.optim.batch_size, seed),
+        torch.from_numpy(valid).permute(0, 3, 1, 2).float() / 255,
+        config,
+        seed=seed,
+        options=stage.options,
+        checkpoint=stage.checkpoint,
+        log=stage.log,
+    )
+    with stage.output("models/dvae") as folder:
+        save_model(dvae, dvae.config, folder)
+    stage.throughput(images_per_second=stage.log.updates_per_second() * config.optim.batch_size)
+    stage.finish(metrics)
+
+
+if __name__ == "__main__":
+    run_stage(main)

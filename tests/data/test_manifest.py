@@ -1,0 +1,55 @@
+import pandas as pd
+import pytest
+
+from dalle.data.manifest import one_row_per_image, read_manifest, write_manifest
+
+
+def test_round_trip_keeps_values_types_and_is_byte_stable(manifest, tmp_path):
+    write_manifest(manifest, tmp_path / "deep" / "a.parquet")
+    again = read_manifest(tmp_path / "deep" / "a.parquet")
+    pd.testing.assert_frame_equal(again, manifest)
+    # columns in another order, other integer types, another index: the same file
+    shuffled = manifest[manifest.columns[::-1]].astype({"width": "int64"}).set_index(manifest.index + 5)
+    write_manifest(shuffled, tmp_path / "b.parquet")
+    assert (tmp_path / "b.parquet").read_bytes() == (tmp_path / "deep" / "a.parquet").read_bytes()
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        (lambda frame: frame.drop(columns="crc32"), "missing \\['crc32'\\]"),
+        (lambda frame: frame.assign(score=1.0), "unknown \\['score'\\]"),
+        (lambda frame: frame.assign(pair_id="same"), "pair_id must be unique"),
+        (lambda frame: frame.assign(split="training"), "split must be one of train, valid, val, test"),
+        (lambda frame: frame.assign(offset=-1), "must not be negative"),
+        (lambda frame: frame.assign(crc32=2**32), "crc32 must be from 0 to"),
+        (lambda frame: frame.assign(caption=[None] * len(frame)), "no value may be empty"),
+        (lambda frame: frame.assign(width="wide"), "a column does not have its type"),
+        (lambda frame: frame.assign(image_id="one", split=["train"] * 5 + ["valid"]), "an image belongs to one split"),
+    ],
+)
+def test_a_broken_rule_is_an_error_that_names_file_and_rule(manifest, tmp_path, change, rule):
+    path = tmp_path / "pairs.parquet"
+    write_manifest(manifest, path)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=rule) as raised:
+        write_manifest(change(manifest), path)
+    assert str(path) in str(raised.value)
+    assert path.read_bytes() == before
+    change(manifest).to_parquet(path)
+    with pytest.raises(ValueError, match=rule):
+        read_manifest(path)
+
+
+def test_missing_and_foreign_files_are_named(tmp_path):
+    with pytest.raises(ValueError, match="nothing.parquet: no such manifest"):
+        read_manifest(tmp_path / "nothing.parquet")
+    (tmp_path / "text.parquet").write_text("pair_id,caption\n")
+    with pytest.raises(ValueError, match="text.parquet: not a readable Parquet file"):
+        read_manifest(tmp_path / "text.parquet")
+
+
+def test_one_row_per_image_keeps_the_first_caption(manifest):
+    doubled = pd.concat([manifest, manifest.assign(pair_id=manifest.pair_id + "b", caption="second")])
+    pd.testing.assert_frame_equal(one_row_per_image(doubled), manifest)

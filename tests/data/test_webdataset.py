@@ -1,0 +1,151 @@
+import io
+import json
+import tarfile
+
+import pytest
+from small_pairs import encoded, picture, write_tar
+
+from dalle.data.images import load_image
+from dalle.data.manifest import check_manifest
+from dalle.data.sources import webdataset
+from dalle.data.sources.problems import require_few_problems
+from dalle.data.sources.webdataset import read_webdataset
+
+
+def test_shards_are_indexed_where_they_lie(tmp_path):
+    jpeg, png, webp = encoded(picture(0, 30, 20)), encoded(picture(1, 10, 25), "PNG"), encoded(picture(2, 8, 9), "WEBP")
+    write_tar(tmp_path / "00001.tar", {"b.webp": webp, "b.txt": b"third"})
+    write_tar(
+        tmp_path / "00000.tar",
+        {
+            "000.jpg": jpeg,
+            "000.txt": "  caf\u00e9\r\n at \t night\ufeff ".encode(),
+            "000.json": b'{"caption": "not this one"}',
+            "sub/001.JSON": json.dumps({"caption": "from \ud800 json"}).encode(),
+            "sub/001.png": png,
+        },
+    )
+    manifest, problems = read_webdataset(tmp_path)
+    assert problems == []
+    check_manifest(manifest, "test")
+    assert manifest.pair_id.tolist() == manifest.image_id.tolist() == ["00000/000", "00000/sub/001", "00001/b"]
+    assert manifest.caption.tolist() == ["café at night", "from ? json", "third"]
+    assert list(zip(manifest.width, manifest.height, strict=True)) == [(30, 20), (10, 25), (8, 9)]
+    assert set(manifest.split) == {"train"}
+    for row, data in zip(manifest.itertuples(), (jpeg, png, webp), strict=True):
+        with open(row.file, "rb") as file:
+            assert file.read()[row.offset : row.offset + row.num_bytes] == data
+        assert load_image(row.file, row.offset, row.num_bytes).shape == (row.height, row.width, 3)
+
+
+def test_odd_captions_and_broken_images_are_kept_for_the_filters(tmp_path):
+    write_tar(
+        tmp_path / "0.tar",
+        {
+            "a.jpg": b"",
+            "a.txt": b"an empty file",
+            "b.jpg": b"<html></html>",
+            "b.txt": b"stray \xff\xfe bytes\x00here",
+            "c.jpg": encoded(picture(0)),
+            "c.txt": b"",
+            "d.jpg": encoded(picture(0)),
+            "d.txt": b"word " * 4000,
+        },
+    )
+    manifest, problems = read_webdataset(tmp_path)
+    assert problems == []
+    assert manifest.caption.str.len().tolist() == [13, 16, 0, 19_999]
+    assert manifest.caption[1] == "stray bytes here"
+    assert manifest.width.tolist() == [0, 0, 48, 48] and manifest.num_bytes.tolist()[:2] == [0, 13]
+
+
+def test_problems_are_collected_with_shard_and_key(tmp_path):
+    image = encoded(picture(0))
+    shard = write_tar(
+        tmp_path / "7.tar",
+        {
+            "good.jpg": image,
+            "good.txt": b"good",
+            "silent.jpg": image,
+            "blind.txt": b"no image",
+            "null.jpg": image,
+            "null.json": b'{"caption": null}',
+            "list.jpg": image,
+            "list.json": b"[]",
+            "broken.jpg": image,
+            "broken.json": b"{",
+            "../evil.jpg": image,
+            "/root.jpg": image,
+        },
+    )
+    with tarfile.open(shard, "a") as tar:
+        for name, kind in (("good.jpg", tarfile.REGTYPE), ("link.jpg", tarfile.SYMTYPE)):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, "/etc/hostname"
+            tar.addfile(member, io.BytesIO())
+    manifest, problems = read_webdataset(tmp_path)
+    assert manifest.pair_id.tolist() == ["7/good"] and manifest.num_bytes[0] == len(image)
+    assert len(problems) == 9 and all(str(shard) in problem for problem in problems)
+    for key, reason in {
+        "silent": "no caption: neither",
+        "blind": "no image",
+        "null": "is None",
+        "list": "cannot be read",
+        "broken": "cannot be read",
+        "../evil.jpg": "leads out of the folder",
+        "/root.jpg": "leads out of the folder",
+        "good.jpg": "occurs twice",
+        "link.jpg": "not a file",
+    }.items():
+        assert sum(repr(key) in problem and reason in problem for problem in problems) == 1, (key, problems)
+
+
+def test_what_can_be_read_of_damaged_shards_is_read(tmp_path):
+    image = encoded(picture(0))
+    members = {name: data for key in "abc" for name, data in ((f"{key}.txt", b"hello"), (f"{key}.jpg", image))}
+    whole = write_tar(tmp_path / "whole.tar", members).read_bytes()
+    with tarfile.open(tmp_path / "whole.tar") as tar:
+        third, second = tar.getmember("c.jpg"), tar.getmember("b.txt")
+    (tmp_path / "cut.tar").write_bytes(whole[: third.offset_data + 100])
+    (tmp_path / "hole.tar").write_bytes(whole[: second.offset] + b"\x55" * 512 + whole[second.offset + 512 :])
+    (tmp_path / "empty.tar").write_bytes(b"")
+    (tmp_path / "text.tar").write_bytes(b"not found" * 200)
+    (tmp_path / "endless.tar").write_bytes(whole[: third.offset_data + -(-third.size // 512) * 512])
+    manifest, problems = read_webdataset(tmp_path)
+    ids = manifest.pair_id.tolist()
+    assert ids == ["cut/a", "cut/b", "endless/a", "endless/b", "endless/c", "hole/a", "whole/a", "whole/b", "whole/c"]
+    for shard, reason in {
+        "cut.tar": "cut off|breaks",
+        "hole.tar": f"damaged header at byte {second.offset}",
+        "endless.tar": "stops without the mark",
+        "empty.tar": "not a whole tar file",
+        "text.tar": "not a whole tar file",
+    }.items():
+        about = [problem for problem in problems if shard in problem]
+        assert about and any(part in problem for problem in about for part in reason.split("|")), problems
+    assert not any("whole.tar" in problem for problem in problems)
+
+
+def test_many_shards_are_read_by_processes_with_the_same_result(tmp_path, monkeypatch):
+    for shard in range(3):
+        write_tar(tmp_path / f"{shard}.tar", {"k.jpg": encoded(picture(shard)), "k.txt": b"caption", "lost.txt": b""})
+    alone = read_webdataset(tmp_path)
+    monkeypatch.setattr(webdataset, "POOL_FROM_SHARDS", 2)
+    together = read_webdataset(tmp_path)
+    assert together[0].equals(alone[0]) and together[1] == alone[1] and len(alone[1]) == 3
+
+
+def test_a_folder_without_shards_says_what_was_expected(tmp_path):
+    for folder in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(ValueError, match=f"{folder}: no WebDataset shards; expected\n(.|\n)*00000.tar"):
+            read_webdataset(folder)
+
+
+def test_a_few_problems_pass_many_stop():
+    require_few_problems(["one"] * 10, 1000, "web")
+    require_few_problems([], 1, "web")
+    with pytest.raises(ValueError, match="web: 30 problems beside 1000 usable pairs") as raised:
+        require_few_problems([f"problem {index}" for index in range(30)], 1000, "web")
+    assert "problem 19\n" in str(raised.value) and "problem 20" not in str(raised.value) and "10 more" in str(raised.value)
+    with pytest.raises(ValueError, match="0 usable pairs"):
+        require_few_problems([], 0, "web")

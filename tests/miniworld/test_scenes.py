@@ -1,0 +1,58 @@
+import itertools
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from dalle.miniworld.scenes import draw_scene
+from dalle.miniworld.shapes import coverage
+from dalle.miniworld.vocabulary import HELDOUT, SHAPES
+from dalle.randomness import numpy_generator
+
+SIDE = 128
+
+
+def masks_of(scene):
+    for item in scene.objects:
+        centre = (item.centre[0] * SIDE, item.centre[1] * SIDE)
+        yield np.asarray(coverage(item.shape, centre, item.extent * SIDE, item.degrees, (SIDE, SIDE))) > 127
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    return [draw_scene(numpy_generator("scene", seed), heldout=seed % 2 == 0) for seed in range(150)]
+
+
+def test_objects_stay_inside_the_central_85_percent(scenes):
+    margin = int(0.07 * SIDE)
+    for mask in itertools.chain.from_iterable(map(masks_of, scenes)):
+        inner = mask[margin:-margin, margin:-margin]
+        assert mask.sum() == inner.sum() > 0
+
+
+def test_objects_are_three_pixels_apart_at_64(scenes):
+    for scene in scenes:
+        for first, second in itertools.combinations(masks_of(scene), 2):
+            distance = ndimage.distance_transform_edt(~first)
+            assert distance[second].min() * 64 / SIDE >= 3.0
+
+
+def test_relation_is_clear_in_the_masks(scenes):
+    related = [scene for scene in scenes if scene.relation]
+    assert len({scene.relation for scene in related}) == 4
+    for scene in related:
+        (y1, x1), (y2, x2) = (ndimage.center_of_mass(mask) for mask in masks_of(scene))
+        truth = {"above": y2 - y1, "below": y1 - y2, "left of": x2 - x1, "right of": x1 - x2}
+        assert max(truth, key=truth.get) == scene.relation
+
+
+def test_heldout_scenes_show_exactly_one_heldout_combination_others_none(scenes):
+    for number, scene in enumerate(scenes):
+        assert sum((item.shape, item.colour) in HELDOUT for item in scene.objects) == (number % 2 == 0)
+
+
+def test_coverage_of_known_shapes_has_the_area_of_geometry():
+    extent = 100.0
+    area = {shape: np.asarray(coverage(shape, (80, 80), extent, 0, (160, 160)), float).sum() / 255 for shape in SHAPES}
+    assert area["circle"] == pytest.approx(np.pi * (0.475 * extent) ** 2, rel=0.02)
+    assert area["ring"] == pytest.approx(np.pi * (0.5 * extent) ** 2 * (1 - 0.56**2), rel=0.03)

@@ -1,0 +1,145 @@
+"""The page shows every figure and number it is given, says what they are over, and cannot be broken by a caption."""
+
+import copy
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dalle.report.findings import findings, summary
+from dalle.report.page import Markdown, PageFigure, Section, Table, escape, render_table, write_page
+from dalle.report.results import Results
+from dalle.report.sections import FIGURES, page_sections
+from dalle.report.sheet import Sheet
+from dalle.report.style import save_figure
+from dalle.report.tables import filter_counts, final_scores, stages
+
+METRICS = {
+    "filter_data": {"pairs/total": 1000, "pairs/kept": 877, "dropped/too_short": 100, "dropped/duplicate": 23,
+                    "truth": {"too_short": {"precision": 0.987, "recall": 0.9}}},
+    "train_dvae": {"valid/psnr_db": 21.34, "valid/codebook_used": 0.517, "valid/ssim": 0.8},
+    "train_prior": {"valid/image_loss": 0.6543, "valid/loss": 0.7, "valid/text_loss": 1.5},
+    "evaluate-coco": {"fid/dalle": 60.0},
+}  # fmt: skip
+
+
+@pytest.fixture
+def results(evaluation):
+    """The same numbers in both domains."""
+    rows = pd.concat([evaluation, evaluation.assign(domain="cub")], ignore_index=True)
+    return Results(metrics=copy.deepcopy(METRICS), evaluation=rows, world="the test world")
+
+
+def figure_files(folder):
+    names = []
+    for name in FIGURES:
+        per_domain = name in ("samples", "best_of", "rerank_curves", "caption_accuracy", "blur_curves")
+        names.extend([f"{name}-coco", f"{name}-cub"] if per_domain else [name])
+    for name in names:
+        save_figure(Sheet(80, name, "").figure, folder / f"{name}.png")
+    return {name: folder / f"{name}.png" for name in names}
+
+
+def test_page_contains_every_figure_once_and_is_byte_identical(tmp_path, results):
+    figures = figure_files(tmp_path / "reports" / "figures")
+    page = tmp_path / "reports" / "README.md"
+    pages = []
+    for _ in range(2):
+        write_page(page, "DALL-E", summary(results), page_sections(results, figures))
+        pages.append(page.read_bytes())
+    assert pages[0] == pages[1]
+    text = page.read_text()
+    for name in figures:
+        assert text.count(f'src="figures/{name}.png" width="900"') == 1
+    numbers = [int(number) for number in re.findall(r"\*\*Figure (\d+)\.", text)]
+    assert numbers == list(range(1, len(figures) + 1))
+    captions = [line for line in text.splitlines() if "FID and Inception score against blur" in line and line.startswith("**")]
+    assert len(captions) == 2
+    for caption in captions:
+        assert all(words in caption for words in ("EfficientNet-Lite0", "300 images", "best of 8", "PIL", "standard deviation"))
+
+
+def test_a_figure_that_is_not_there_or_unknown_is_named(tmp_path, results):
+    with pytest.raises(ValueError, match=r"world\.png"):
+        section = Section(title="t", figures=[PageFigure(file=tmp_path / "world.png", title="w", caption="c")])
+        write_page(tmp_path / "README.md", "t", "s", [section])
+    assert not (tmp_path / "README.md").exists()
+    with pytest.raises(ValueError, match="'loss_curve'"):
+        page_sections(results, {"loss_curve": tmp_path / "x.png"})
+
+
+def test_summary_is_computed_from_the_metrics(results):
+    text = summary(results)
+    for number in ("1,000", "877", "21.3 dB", "52%", "0.654", "70.0", "60.0", "50%", "80%", "300 images", "the test world"):
+        assert number in text
+    results.metrics["train_dvae"]["valid/psnr_db"] = 12.75
+    assert "12.8 dB" in summary(results)
+
+
+def test_findings_follow_the_numbers(results):
+    verdicts = {(row[0][:12], row[1][:4]): row[2] for row in findings(results).rows}
+    assert verdicts["Reranking mo", "coco"] == "yes"
+    assert verdicts["Against the ", "coco"] == "yes"  # ours falls by 4 a step, the baseline by 1
+    assert verdicts["Leaving out ", "coco"] == "yes"  # 0.05 against a deviation of 0.1
+    assert verdicts["The speciali", "FID:"].startswith("no")  # both domains have the same numbers
+    worse = results.evaluation.copy()
+    best = (worse["candidates"] == 8) & (worse["metric"] == "fid") & (worse["domain"] == "cub") & (worse["model"] == "dalle")
+    worse.loc[best, "value"] += 50
+    changed = Results(metrics=METRICS, evaluation=worse, world="w")
+    verdicts = {(row[0][:12], row[1][:4]): row[2] for row in findings(changed).rows}
+    assert verdicts["Reranking mo", "cub:"] == "IS only"
+    assert verdicts["The speciali", "FID:"].startswith("yes")
+
+
+@pytest.mark.parametrize(
+    ("stage", "key"), [("train_dvae", "valid/psnr_db"), ("train_prior", "valid/image_loss"), ("filter_data", "pairs/kept")]
+)
+def test_missing_metric_is_named(results, stage, key):
+    del results.metrics[stage][key]
+    with pytest.raises(ValueError, match=f"'{stage}': '{key}' is missing"):
+        summary(results)
+
+
+def test_stages_that_did_not_run_are_left_out(results):
+    few = Results(metrics={}, evaluation=results.evaluation.iloc[:0], world="w")
+    assert summary(few) == "" and findings(few).rows == []
+    assert [section.title for section in page_sections(few, {})] == ["The paper and this run", "Where the numbers come from"]
+
+
+def test_tables_show_the_numbers(results):
+    counts = filter_counts(results)
+    assert counts["rule"].tolist() == ["too_short", "duplicate"] and counts["dropped"].tolist() == [100, 23]
+    assert counts["precision"].iloc[0] == 0.987 and np.isnan(counts["recall"].iloc[1])
+    scores = final_scores(results)
+    ours = next(row for row in scores.rows if row[:2] == ("coco", "DALL-E"))
+    assert dict(zip(scores.header, ours, strict=True)) == {
+        "domain": "coco", "model": "DALL-E", "best of": "8", "images": "300",
+        "FID ↓": "60.0", "Inception score ↑": "12.00", "Caption accuracy ↑": "80.0%",
+    }  # fmt: skip
+    stage_names = [row[0] for row in stages(results).rows]
+    assert stage_names == ["`filter_data`", "`train_dvae`", "`train_prior`", "`evaluate-coco`"]
+
+
+@pytest.mark.parametrize(
+    "text", ["a|b", "# big", "1. first", "- item", "+ item", "*x* _y_ `z`", "<img src=x>", "[a](b)", "$5$ ~~no~~", "&lt;"]
+)
+def test_markup_in_captions_is_shown_as_it_is(text):
+    """Undoing the escapes as a Markdown reader would gives the text back, and no mark is left bare."""
+    escaped = escape(text)
+    bare = re.sub(r"\\[!-/:-@\[-`{-~]|&(?:amp|lt|gt);", "", escaped)
+    assert not re.search(r"[|*_`<>\[\]$~]|^(#|- |\+ |\d+\. )", bare)
+    entities = {"&lt;": "<", "&gt;": ">", "&amp;": "&"}
+    assert re.sub(r"\\(\W|_)|&(?:amp|lt|gt);", lambda match: match[1] or entities[match[0]], escaped) == text
+
+
+def test_escape_leaves_plain_words_numbers_and_markdown_alone():
+    assert escape("21.3 dB, 2009\n and 4") == "21.3 dB, 2009 and 4"
+    assert escape(Markdown("[a](b)")) == "[a](b)"
+
+
+def test_table_rows_are_as_long_as_the_header():
+    text = render_table(Table(header=("name", "N"), rows=[("a|b", "1")], numbers=("N",)))
+    assert text.splitlines() == ["| name | N |", "| --- | ---: |", r"| a\|b | 1 |"]
+    with pytest.raises(ValueError, match="name, N"):
+        render_table(Table(header=("name", "N"), rows=[("a",)]))
