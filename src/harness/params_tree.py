@@ -116,10 +116,9 @@ class Params:
     def __post_init__(self) -> None:
         """Rules between sections, checked before any stage starts."""
         self.train_dvae.model(self.image_size)
-        if self.image_size % self.train_clip.towers.patch_size:
-            raise ValueError(
-                f"train_clip.towers.patch_size {self.train_clip.towers.patch_size} does not divide image_size {self.image_size}"
-            )
+        patch = self.train_clip.towers.patch_size or 32  # a ResNet halves five times
+        if self.image_size % patch:
+            raise ValueError(f"train_clip.towers work on pictures whose side is a multiple of {patch}, image_size is {self.image_size}")
         if self.rerank.sweep[-1] > self.sample.candidates:
             raise ValueError(
                 f"rerank.sweep goes to {self.rerank.sweep[-1]}, but sample.candidates draws only {self.sample.candidates} a caption"
