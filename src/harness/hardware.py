@@ -13,6 +13,7 @@ def configure_torch(config: RunConfig) -> str:
     """Apply `run.threads`, choose deterministic kernels where there are any, and return the device to use."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(config.threads or available_cores())
+    torch.set_flush_denormal(True)  # soft codes at a low tau are full of denormals, which are slow to compute with
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # it costs time and hides nothing of ours
     return resolve_device(config.device)

@@ -22,7 +22,8 @@ def test_the_sentence_is_read_at_its_end_so_padding_does_not_matter(clip, tokeni
     other_padding = torch.where(tokens == 0, 5, tokens)
     with torch.no_grad():
         torch.testing.assert_close(encode_text(clip, tokens), encode_text(clip, other_padding))
-        assert not torch.allclose(encode_text(clip, tokens), encode_text(clip, clip_text_tokens(tokenizer, ["blue above red"], 24)))
+        other_words = clip_text_tokens(tokenizer, ["blue above red"], 24)
+        assert not torch.allclose(encode_text(clip, tokens), encode_text(clip, other_words))
 
 
 def test_embeddings_are_open_clips_normalised(clip, tokenizer):

@@ -57,10 +57,10 @@ def test_unknown_names_list_the_known_ones():
         load_extractor("inception", "cpu")
 
 
-@pytest.mark.parametrize("images", [np.zeros((2, 64, 64, 3), np.float32), np.zeros((64, 64, 3), np.uint8), np.zeros((0, 8, 8, 3), np.uint8)])
-def test_refuses_what_is_not_a_batch_of_pictures(lite0, images):
+@pytest.mark.parametrize(("shape", "dtype"), [((2, 64, 64, 3), np.float32), ((64, 64, 3), np.uint8), ((0, 8, 8, 3), np.uint8)])
+def test_refuses_what_is_not_a_batch_of_pictures(lite0, shape, dtype):
     with pytest.raises(ValueError, match="features are taken of"):
-        lite0(images)
+        lite0(np.zeros(shape, dtype))
 
 
 def test_weights_must_fit_tensor_by_tensor():

@@ -8,7 +8,8 @@ from dalle.evaluation.kid import kid, squared_mmd
 
 def test_equals_torch_fidelity(rng):
     x, y = rng.normal(0, 1, (60, 12)), rng.normal(0.3, 1.2, (75, 12))
-    expected = kid_features_to_metric(torch.from_numpy(x), torch.from_numpy(y), kid_subsets=9, kid_subset_size=40, verbose=False)
+    tensors = torch.from_numpy(x), torch.from_numpy(y)
+    expected = kid_features_to_metric(*tensors, kid_subsets=9, kid_subset_size=40, verbose=False)
     mean, deviation = kid(x, y, subsets=9, subset_size=40)
     assert mean == pytest.approx(expected["kernel_inception_distance_mean"], rel=1e-10)
     assert deviation == pytest.approx(expected["kernel_inception_distance_std"], rel=1e-8)

@@ -84,13 +84,12 @@ def test_rows_say_what_they_are_over(extractor, real, generated):
 def test_reranking_gathers_winners_and_blurs_the_largest_n_only(extractor, real, generated, tmp_path):
     winners = np.array([[0, 0, 7], [1, 5, 5], [2, 8, 9], [3, 3, 3], [4, 6, 6], [10, 10, 11]])
     config = replace(CONFIG, kid_subset_size=4)
-    rows = evaluate_reranked(generated, winners, (1, 2, 4), ReferenceSet(real, extractor, config), domain="coco", model="dalle", seed=0)
+    reference, over = ReferenceSet(real, extractor, config), {"domain": "coco", "model": "dalle", "seed": 0}
+    rows = evaluate_reranked(generated, winners, (1, 2, 4), reference, **over)
     expected = [
         row
         for column, n in enumerate((1, 2, 4))
-        for row in evaluate_model(
-            generated[winners[:, column]], ReferenceSet(real, extractor, config), domain="coco", model="dalle", candidates=n, seed=0
-        )
+        for row in evaluate_model(generated[winners[:, column]], reference, candidates=n, **over)
         if row["blur_radius"] == 0 or n == 4
     ]
     write_rows(rows, tmp_path / "rows.csv")
@@ -105,16 +104,16 @@ def test_features_are_taken_once(extractor, real, generated):
     assert extractor.num_seen == 3 * len(real) + 2 * 3 * len(generated)
     extractor.num_seen = 0
     winners = np.tile(np.arange(6)[:, None], (1, 9))  # every caption keeps its winner for all nine N
-    config = replace(CONFIG, kid_subset_size=4)
-    evaluate_reranked(generated, winners, tuple(2**i for i in range(9)), ReferenceSet(real, extractor, config), domain="c", model="m", seed=0)
+    reference = ReferenceSet(real, extractor, replace(CONFIG, kid_subset_size=4))
+    evaluate_reranked(generated, winners, tuple(2**i for i in range(9)), reference, domain="c", model="m", seed=0)
     assert extractor.num_seen == 3 * len(real) + 3 * 6
 
 
 def test_with_the_real_network_blurred_pictures_are_further_from_sharp_ones(lite0, real):
-    config = replace(CONFIG, blur_radii=(0.0,), kid_subset_size=8)
-    reference = ReferenceSet(real, lite0, config)
-    sets = {"same": real, "blurred": blur(real, "pil", 1.0)}
-    rows = [row for name, images in sets.items() for row in evaluate_model(images, reference, domain="c", model=name, candidates=1, seed=0)]
+    reference = ReferenceSet(real, lite0, replace(CONFIG, blur_radii=(0.0,), kid_subset_size=8))
+    rows = []
+    for model, images in {"same": real, "blurred": blur(real, "pil", 1.0)}.items():
+        rows += evaluate_model(images, reference, domain="c", model=model, candidates=1, seed=0)
     values = pd.DataFrame(rows).pivot(index="metric", columns="model", values="value")
     assert values.loc["fid", "same"] == pytest.approx(0, abs=1e-3)
     assert values.loc["fid", "blurred"] > 1

@@ -40,8 +40,10 @@ class TowerSizes:
         if len(self.vision_layers) not in (1, 4):
             raise ValueError(f"vision_layers must be one number (transformer) or four (ResNet), got {list(self.vision_layers)}")
         if (self.patch_size is None) != self.is_resnet:
-            raise ValueError(f"patch_size goes with a transformer only, got {self.patch_size} and {len(self.vision_layers)} vision_layers")
-        for name, width, heads in (("vision", self.pooled_width, self.vision_heads), ("text", self.text_width, self.text_heads)):
+            given = f"{self.patch_size} and {len(self.vision_layers)} vision_layers"
+            raise ValueError(f"patch_size goes with a transformer only (null for a ResNet), got {given}")
+        widths = {"vision": (self.pooled_width, self.vision_heads), "text": (self.text_width, self.text_heads)}
+        for name, (width, heads) in widths.items():
             if heads < 1 or width % heads:
                 raise ValueError(f"{name}_heads ({heads}) must divide the tower's width ({width})")
         if self.text_length < 2:
@@ -68,7 +70,8 @@ class ClipConfig:
     def __post_init__(self) -> None:
         shrinks = 32 if self.towers.is_resnet else self.towers.patch_size
         if self.image_size % shrinks:
-            raise ValueError(f"image_size ({self.image_size}) must be a multiple of {shrinks}, by which the vision tower shrinks it")
+            rule = f"must be a multiple of {shrinks}, by which the vision tower shrinks it"
+            raise ValueError(f"image_size ({self.image_size}) {rule}")
 
 
 def build_clip(config: ClipConfig) -> open_clip.CLIP:
@@ -112,7 +115,7 @@ def clip_text_tokens(tokenizer: CaptionTokenizer, captions: Sequence[str], text_
 
 
 def encode_images(clip: open_clip.CLIP, images: Tensor) -> Tensor:
-    """Unit vectors (B, embed_dim) float32 of images (B, 3, H, W) in [0, 1], which are resized where the model needs another size."""
+    """Unit vectors (B, embed_dim) float32 of images (B, 3, H, W) in [0, 1], resized where the model needs another size."""
     size = clip.config.image_size
     if images.shape[2:] != (size, size):
         images = interpolate(images, (size, size), mode="bicubic", antialias=True).clamp(0, 1)

@@ -86,7 +86,8 @@ class PairBatches:
     def __call__(self, step: int) -> dict[str, Tensor]:
         indices = torch.from_numpy(self.images.indices(step))
         groups = self.caption_groups[indices]
-        return {"images": self.images(step), "text_tokens": self.text_tokens[indices], "same_caption": groups[:, None] == groups}
+        text_tokens, same_caption = self.text_tokens[indices], groups[:, None] == groups
+        return {"images": self.images(step), "text_tokens": text_tokens, "same_caption": same_caption}
 
 
 class ValidationPairs:
@@ -114,7 +115,7 @@ class ValidationPairs:
         }
 
 
-def clip_loss(clip: open_clip.CLIP, batch: Mapping[str, Tensor], step: int) -> tuple[Tensor, dict[str, Tensor]]:
+def clip_loss(clip: open_clip.CLIP, batch: Mapping[str, Tensor], step: int, shard: int) -> tuple[Tensor, dict[str, Tensor]]:
     """The contrastive loss of a batch; the logit scale is held below 100 by clamping it before use."""
     with torch.no_grad():
         clip.logit_scale.clamp_(0, MAX_LOGIT_SCALE)

@@ -25,10 +25,12 @@ class DVAEConfig:
     post_gain: float
 
     def __post_init__(self) -> None:
-        if self.codebook_size < 2:
-            raise ValueError(f"codebook_size must be at least 2, got {self.codebook_size}")
-        if self.num_groups < 2:
-            raise ValueError(f"num_groups must be at least 2, got {self.num_groups}")
+        for name in ("image_size", "blocks_per_group", "hidden_width", "codebook_width"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("codebook_size", "num_groups"):
+            if getattr(self, name) < 2:
+                raise ValueError(f"{name} must be at least 2, got {getattr(self, name)}")
         if self.hidden_width % 4:
             raise ValueError(f"hidden_width must be divisible by 4 (blocks are a quarter as wide inside), got {self.hidden_width}")
         if self.image_size % self.downsampling:

@@ -63,6 +63,8 @@ def train_dvae(
 
     `batch_at(step)` gives images (B, 3, H, W) in [0, 1]; `valid_images` the same, all at once.
     """
+    if not len(valid_images):
+        raise ValueError("there are no images to validate on: hold some out of the training")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "dvae"))
         dvae = DVAE(config.model(valid_images.shape[-1])).to(options.device)
@@ -70,9 +72,9 @@ def train_dvae(
             _warm_start(dvae, batch_at, valid_images, config, seed, options, checkpoint.sibling("warm_start"), log)
     beta, tau = config.beta, config.tau
 
-    def loss_function(model: nn.Module, images: Tensor, step: int) -> tuple[Tensor, Mapping[str, Tensor | float]]:
+    def loss_function(model: nn.Module, images: Tensor, step: int, shard: int) -> tuple[Tensor, Mapping[str, Tensor | float]]:
         code_logits = model.code_logits(images)
-        generator = torch_generator(seed, "gumbel", step, device=options.device)
+        generator = torch_generator(seed, "gumbel", step, shard, device=options.device)
         maps = model.likelihood_maps(gumbel_softmax(code_logits, tau.at(step), generator))
         loss, nll, kl = negative_elb(maps, images, code_logits, beta.at(step))
         schedules = {"schedule/beta": beta.at(step), "schedule/tau": tau.at(step)}
@@ -151,8 +153,8 @@ def _warm_start(
         validate_every=config.warm_start.updates,
     )
 
-    def loss_function(model: nn.Module, images: Tensor, step: int) -> tuple[Tensor, Mapping[str, Tensor | float]]:
-        return model.loss(images, torch_generator(seed, "bottleneck noise", step, device=options.device)), {}
+    def loss_function(model: nn.Module, images: Tensor, step: int, shard: int) -> tuple[Tensor, Mapping[str, Tensor | float]]:
+        return model.loss(images, torch_generator(seed, "bottleneck noise", step, shard, device=options.device)), {}
 
     def validate(model: nn.Module, step: int) -> Mapping[str, float]:
         return {}

@@ -70,6 +70,11 @@ def install_codebook(dvae: DVAE, autoencoder: ContinuousAutoencoder, batch_at: C
     if len(points) < codebook:
         raise ValueError(f"warm_start.num_batches: {len(points)} grid cells cannot make {codebook} codes; take more batches")
     centroids, error = kmeans(points, codebook, config.kmeans_iterations, torch_generator(seed, "kmeans", device=points.device))
+    if error <= 1e-6 * float(points.square().sum(1).mean()):  # within float32's rounding: there is nothing to scale by
+        raise ValueError(
+            f"warm_start: the images of {config.num_batches} batches have fewer different patches than the {codebook} codes; "
+            "lower codebook_size, take more batches, or set warm_start.updates to 0"
+        )
     scale = config.sharpness / error
     weight, bias = autoencoder.bottleneck.weight.flatten(1), autoencoder.bottleneck.bias
     last, first = dvae.encoder[-1], dvae.decoder[0]

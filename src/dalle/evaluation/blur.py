@@ -22,7 +22,7 @@ def blur(images: np.ndarray, kind: str, radius: float) -> np.ndarray:
 
 
 def scaled_radius(radius: float, size: int, reference_size: int) -> float:
-    """The radius that does to a picture of `size` pixels what `radius` does to one of `reference_size`: radius * size / reference_size.
+    """radius * size / reference_size: does to a picture of `size` pixels what `radius` does to one of `reference_size`.
 
     The paper's radii 0, 1, 2, 4, 8 are for 256 pixels; at 64 pixels they are 0, 1/4, 1/2, 1, 2.
     """

@@ -49,7 +49,8 @@ def caption_accuracy_rows(
 
 def judgements(images: np.ndarray, queries: Sequence[SceneQuery | None]) -> np.ndarray:
     """Whether each image shows its query, bool; images without a query are left out."""
-    return np.array([shows(image, query) for image, query in zip(images, queries, strict=True) if query is not None], dtype=bool)
+    asked = [(image, query) for image, query in zip(images, queries, strict=True) if query is not None]
+    return np.array([shows(image, query) for image, query in asked], dtype=bool)
 
 
 def _row(shown: np.ndarray, **over: str | int) -> Row:

@@ -13,7 +13,8 @@ def kid(features: np.ndarray, reference: np.ndarray, *, subsets: int, subset_siz
     """Mean and standard deviation over `subsets` draws of `subset_size` images of each set, without replacement."""
     smallest = min(len(features), len(reference))
     if not 2 <= subset_size <= smallest:
-        raise ValueError(f"kid_subset_size must be between 2 and the number of images of the smaller set ({smallest}), got {subset_size}")
+        rule = f"between 2 and the number of images of the smaller set ({smallest})"
+        raise ValueError(f"kid_subset_size must be {rule}, got {subset_size}")
     random = np.random.RandomState(SUBSET_SEED)
     values = []
     for _ in range(subsets):

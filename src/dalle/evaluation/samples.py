@@ -22,7 +22,7 @@ class RerankedSamples:
 
 
 def read_reranked(folder: Path) -> RerankedSamples:
-    """Read `samples.csv`, its images (paths relative to `folder`) and `ranking.csv`; what does not fit together is a ValueError."""
+    """Read `samples.csv`, its images (paths relative to `folder`) and `ranking.csv`; a gap between them is a ValueError."""
     samples = pd.read_csv(folder / "samples.csv", dtype={"caption_id": str, "caption": str, "file": str}, keep_default_na=False)
     ranking = pd.read_csv(folder / "ranking.csv", dtype={"caption_id": str})
     return RerankedSamples(
@@ -37,15 +37,16 @@ def winner_rows(ranking: pd.DataFrame, samples: pd.DataFrame) -> np.ndarray:
     """Rows of `samples`, (C, N of the sweep ascending), captions in the order `samples` first names them."""
     rows = {key: row for row, key in enumerate(zip(samples["caption_id"], samples["candidate"], strict=True))}
     sweep = sorted(ranking["candidates"].unique())
-    chosen = {(caption, n): candidate for caption, n, candidate in ranking[["caption_id", "candidates", "candidate"]].itertuples(index=False)}
+    chosen = {(row.caption_id, row.candidates): row.candidate for row in ranking.itertuples()}
     winners = []
     for caption_id in samples["caption_id"].unique():
         for n in sweep:
-            if (caption_id, n) not in chosen:
-                raise ValueError(f"ranking.csv: caption {caption_id} has no winner among the first {n}; every caption needs every N")
-            if (caption_id, chosen[caption_id, n]) not in rows:
-                raise ValueError(f"samples.csv: candidate {chosen[caption_id, n]} of caption {caption_id} won among {n} and is not listed")
-            winners.append(rows[caption_id, chosen[caption_id, n]])
+            winner = chosen.get((caption_id, n))
+            if winner is None:
+                raise ValueError(f"ranking.csv: caption {caption_id} has no winner among the first {n}; each needs every N")
+            if (caption_id, winner) not in rows:
+                raise ValueError(f"samples.csv: candidate {winner} of caption {caption_id} won among {n} and is not listed")
+            winners.append(rows[caption_id, winner])
     return np.array(winners, dtype=np.int64).reshape(-1, len(sweep))
 
 

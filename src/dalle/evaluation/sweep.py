@@ -15,7 +15,7 @@ from dalle.evaluation.table import Row
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
-    """What is measured; the radii are for pictures of `blur_reference_size` pixels and scale with the size of the ones at hand."""
+    """What is measured; radii are for pictures of `blur_reference_size` pixels and scale with the size of those at hand."""
 
     features: str
     blur_kind: str
@@ -55,12 +55,15 @@ class ReferenceSet:
     def extract(self, images: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
         """Features and logits of `images` after the blur that the reference gets."""
         if images.shape[1:] != self.images.shape[1:]:
-            raise ValueError(f"samples are {images.shape[1:]} and the reference is {self.images.shape[1:]}: bring both to one size")
+            sizes = f"samples are {images.shape[1:]} and the reference is {self.images.shape[1:]}"
+            raise ValueError(f"{sizes}: bring both to one size")
         scaled = scaled_radius(radius, images.shape[1], self.config.blur_reference_size)
         return self.extractor(blur(images, self.config.blur_kind, scaled))
 
 
-def evaluate_model(images: np.ndarray, reference: ReferenceSet, *, domain: str, model: str, candidates: int, seed: int) -> list[Row]:
+def evaluate_model(
+    images: np.ndarray, reference: ReferenceSet, *, domain: str, model: str, candidates: int, seed: int
+) -> list[Row]:
     """All metrics at all radii of a model's images (one a caption), each the best of `candidates`."""
     winners = np.arange(len(images))[:, None]
     return evaluate_reranked(images, winners, (candidates,), reference, domain=domain, model=model, seed=seed)

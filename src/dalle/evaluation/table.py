@@ -37,7 +37,8 @@ def read_rows(path: Path) -> pd.DataFrame:
     """Read what `write_rows` wrote; a ValueError names the file and what is wrong with its columns."""
     numbers = [name for name, kind in COLUMNS.items() if kind is not str]
     # a model may be called "null": only an empty number is a missing one
-    frame = pd.read_csv(path, keep_default_na=False, na_values={name: [""] for name in numbers}, dtype={"model": str, "domain": str})
+    missing = {name: [""] for name in numbers}
+    frame = pd.read_csv(path, keep_default_na=False, na_values=missing, dtype={"model": str, "domain": str})
     return validated(frame, str(path))
 
 
@@ -46,7 +47,8 @@ def validated(frame: pd.DataFrame, where: str) -> pd.DataFrame:
     missing = [name for name in COLUMNS if name not in frame.columns]
     unknown = [name for name in frame.columns if name not in COLUMNS]
     if missing or unknown:
-        raise ValueError(f"{where}: missing columns {missing}, unknown columns {unknown}; an evaluation has {', '.join(COLUMNS)}")
+        expected = f"an evaluation has {', '.join(COLUMNS)}"
+        raise ValueError(f"{where}: missing columns {missing}, unknown columns {unknown}; {expected}")
     try:
         frame = frame[list(COLUMNS)].astype(dict(COLUMNS))
     except (ValueError, TypeError) as error:

@@ -71,7 +71,7 @@ def train_prior(
         seed=seed,
     )
 
-    def loss_function(model: Prior, batch: TokenBatch, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def loss_function(model: Prior, batch: TokenBatch, step: int, shard: int) -> tuple[Tensor, Mapping[str, Tensor]]:
         losses = prior_losses(model, *batch, loss_on_padding=config.loss_on_padding)
         loss = losses.total(config.image_loss_weight)
         reported = {"train/loss": loss, "train/text_loss": losses.text, "train/image_loss": losses.image}

@@ -38,3 +38,4 @@ class MemoryLog:
 
     def resume(self, step: int) -> None:
         self.points = [point for point in self.points if point[0] < step]
+        self.images = [image for image in self.images if image[1] < step]

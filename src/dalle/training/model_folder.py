@@ -27,9 +27,16 @@ def load_model(build: Callable[[Any], M], config_class: type, folder: Path) -> M
     for name in ("config.json", "model.safetensors"):
         if not (folder / name).is_file():
             raise ValueError(f"{folder / name}: missing; a model folder holds config.json and model.safetensors")
-    model = build(from_mapping(config_class, json.loads((folder / "config.json").read_text()), str(folder / "config.json")))
+    model = build(from_mapping(config_class, _read_json(folder / "config.json"), str(folder / "config.json")))
     try:
         model.load_state_dict(load_file(folder / "model.safetensors"))
     except (SafetensorError, RuntimeError) as error:
         raise ValueError(f"{folder / 'model.safetensors'}: does not fit its config.json: {error}") from None
     return model.eval()
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path}: not valid JSON: {error}") from None

@@ -1,0 +1,81 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import chisquare
+
+from dalle.dvae.relaxation import gumbel_softmax, one_hot_codes
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def logits(*shape):
+    return 2 * torch.randn(*shape, generator=generator(99))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(0.02, 5), st.integers(0, 2**60))
+def test_soft_codes_are_distributions(tau, seed):
+    soft_codes = gumbel_softmax(logits(2, 7, 3, 3), tau, generator(seed))
+    assert soft_codes.shape == (2, 7, 3, 3) and soft_codes.dtype == torch.float32
+    assert (soft_codes >= 0).all()
+    torch.testing.assert_close(soft_codes.sum(1), torch.ones(2, 3, 3))
+
+
+def test_every_temperature_softens_the_same_perturbed_logits():
+    """softmax(v / tau): the largest v has the largest share, and tau times the log-ratios gives the differences of v."""
+    code_logits = logits(2, 7, 3, 3)
+    noise = -torch.log(torch.empty(code_logits.shape).exponential_(generator=generator()))
+    perturbed = code_logits + noise
+    for tau in (1.0, 0.3, 1 / 16):
+        soft_codes = gumbel_softmax(code_logits, tau, generator())
+        assert torch.equal(soft_codes.argmax(1), perturbed.argmax(1))
+    for tau in (0.5, 1.0, 2.0):
+        recovered = tau * gumbel_softmax(code_logits, tau, generator()).double().log()
+        differences = recovered - recovered[:, :1]
+        torch.testing.assert_close(differences, (perturbed - perturbed[:, :1]).double(), atol=1e-3, rtol=1e-3)
+
+
+def test_soft_codes_become_one_hot_as_tau_vanishes():
+    code_logits = logits(4, 7, 3, 3)
+    distances = []
+    for tau in (1.0, 0.1, 0.01, 1e-4):
+        soft_codes = gumbel_softmax(code_logits, tau, generator())
+        distances.append((soft_codes - one_hot_codes(soft_codes.argmax(1), 7)).abs().max().item())
+    assert distances == sorted(distances, reverse=True) and distances[-1] < 1e-3
+
+
+def test_the_noise_is_gumbel():
+    """With Gumbel noise, and no other, the largest perturbed logit is distributed as softmax(logits)."""
+    code_logits = torch.tensor([2.0, 1.0, 0.0, -1.0, 1.5])
+    soft_codes = gumbel_softmax(code_logits.view(1, 5, 1, 1).expand(1, 5, 200, 200), 0.5, generator())
+    counts = torch.bincount(soft_codes.argmax(1).flatten(), minlength=5)
+    assert chisquare(counts.numpy(), (torch.softmax(code_logits.double(), 0) * 40_000).numpy()).pvalue > 0.01
+
+
+def test_noise_is_a_function_of_the_generator_alone():
+    first = gumbel_softmax(logits(2, 7, 3, 3), 1.0, generator(5))
+    torch.manual_seed(1)
+    assert torch.equal(first, gumbel_softmax(logits(2, 7, 3, 3), 1.0, generator(5)))
+    assert not torch.equal(first, gumbel_softmax(logits(2, 7, 3, 3), 1.0, generator(6)))
+
+
+def test_half_precision_logits_are_relaxed_in_float32():
+    half = logits(2, 7, 3, 3).bfloat16()
+    assert torch.equal(gumbel_softmax(half, 0.1, generator()), gumbel_softmax(half.float(), 0.1, generator()))
+
+
+@pytest.mark.parametrize("tau", [0.0, -1.0])
+def test_a_temperature_of_zero_or_less_is_refused(tau):
+    with pytest.raises(ValueError, match=f"tau must be above 0, got {tau}"):
+        gumbel_softmax(logits(1, 2, 1, 1), tau, generator())
+
+
+def test_one_hot_codes():
+    codes = torch.tensor([[[2, 0], [1, 2]]])
+    expected = torch.zeros(1, 3, 2, 2)
+    for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        expected[0, codes[0, row, column], row, column] = 1
+    assert torch.equal(one_hot_codes(codes, 3), expected)

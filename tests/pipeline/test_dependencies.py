@@ -1,0 +1,48 @@
+"""dvc.yaml against the code: a stage lists every module it computes with, so that an edit redoes exactly what it must."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.params import read_yaml
+from harness.pipeline import read_pipeline
+
+ROOT = Path(__file__).parents[2]
+PIPELINE = read_pipeline(ROOT / "dvc.yaml", read_yaml(ROOT / "params.yaml"))
+# what cannot change a result: progress bars, and the checks of params.yaml (its values are hashed as params)
+NO_RESULT = {"src/dalle/progress.py", "src/dalle/config.py"}
+IMPORTED = """
+import importlib, json, sys
+importlib.import_module("stages." + sys.argv[1])
+print(json.dumps([getattr(module, "__file__", None) for name, module in sys.modules.items() if name.startswith("dalle.")]))
+"""
+
+
+@pytest.mark.parametrize("stage", [entry for entry in PIPELINE if entry.item in (None, "coco")], ids=lambda entry: entry.name)
+def test_stage_lists_the_modules_it_imports(stage):
+    process = subprocess.run([sys.executable, "-c", IMPORTED, stage.name], cwd=ROOT, capture_output=True, text=True, check=True)
+    files = {Path(file).relative_to(ROOT).as_posix() for file in json.loads(process.stdout) if file}
+    modules = {file for file in files if not file.endswith("__init__.py")} - NO_RESULT
+    assert modules, "the stage uses the library"
+    unlisted = {file for file in modules if not any(file == dep or file.startswith(f"{dep}/") for dep in stage.deps)}
+    if stage.name == "report":  # it may import any part of the library to draw; what it reads is listed as data
+        unlisted = {file for file in unlisted if file.startswith("src/dalle/report/")}
+    assert not unlisted
+
+
+@pytest.mark.parametrize("stage", PIPELINE, ids=lambda entry: entry.label)
+def test_stage_lists_code_that_exists(stage):
+    code = [dep for dep in stage.deps if dep.split("/")[0] in ("src", "stages")]
+    assert f"stages/{stage.name}.py" in code
+    assert [dep for dep in code if not (ROOT / dep).exists()] == []
+
+
+def test_outs_are_ignored_by_git():
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    kept = ("reports/",)  # figures, metrics and curves are for visitors
+    for stage in PIPELINE:
+        for out in stage.outs:
+            assert out.startswith(kept) or f"/{out.split('/')[0]}/" in ignored, f"{stage.label}: {out}"
