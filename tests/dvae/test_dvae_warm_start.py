@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from dalle.dvae.warm_start import ContinuousAutoencoder, WarmStartConfig, install_codebook, kmeans
 from dalle.dvae.likelihood import logit_laplace_nll, map_pixels
+from dalle.dvae.warm_start import ContinuousAutoencoder, WarmStartConfig, install_codebook, kmeans
 from tiny_dvaes import blobs, tiny_dvae
 
 SETTINGS = {"updates": 10, "sharpness": 2.0, "bottleneck_noise": 0.1, "num_batches": 3, "kmeans_iterations": 10}
@@ -15,6 +15,11 @@ def generator(seed=0):
 
 def squared_distances(points, centroids):
     return ((points[:, None].astype(np.float64) - centroids[None]) ** 2).sum(2)
+
+
+def cells(maps):
+    """(B, C, G, G) -> (B G G, C)."""
+    return maps.permute(0, 2, 3, 1).flatten(0, 2)
 
 
 def batch_at(index):
@@ -29,7 +34,7 @@ def installed():
     autoencoder = ContinuousAutoencoder(dvae, 0.1)
     torch.nn.init.normal_(autoencoder.bottleneck.bias)
     with torch.no_grad():
-        points = torch.cat([autoencoder.bottleneck_of(batch_at(index)).permute(0, 2, 3, 1).flatten(0, 2) for index in range(3)])
+        points = torch.cat([cells(autoencoder.bottleneck_of(batch_at(index))) for index in range(3)])
     install_codebook(dvae, autoencoder, batch_at, WarmStartConfig(**SETTINGS), seed=7)
     centroids = dvae.decoder[0].weight.detach()[:, :, 0, 0].t().numpy()
     return dvae, autoencoder, centroids, squared_distances(points.numpy(), centroids).min(1).mean()
@@ -62,7 +67,8 @@ def test_empty_clusters_start_again_until_every_point_has_its_own(seed):
 def test_more_iterations_never_raise_the_error():
     points = torch.randn(300, 4, generator=generator())
     errors = [kmeans(points, 6, iterations, generator(1))[1] for iterations in range(1, 12)]
-    assert all(later <= earlier + 1e-6 for earlier, later in zip(errors[:-1], errors[1:], strict=True)) and errors[-1] < errors[0]
+    assert all(later <= earlier + 1e-6 for earlier, later in zip(errors[:-1], errors[1:], strict=True))
+    assert errors[-1] < errors[0]
 
 
 def test_logits_are_squared_distances_to_the_centroids(installed):
@@ -70,8 +76,8 @@ def test_logits_are_squared_distances_to_the_centroids(installed):
     dvae, autoencoder, centroids, error = installed
     images = blobs(4, 55)
     with torch.no_grad():
-        u = autoencoder.bottleneck_of(images).permute(0, 2, 3, 1).flatten(0, 2).numpy()
-        code_logits = dvae.code_logits(images).permute(0, 2, 3, 1).flatten(0, 2).double().numpy()
+        u = cells(autoencoder.bottleneck_of(images)).numpy()
+        code_logits = cells(dvae.code_logits(images)).double().numpy()
     expected = -2.0 / error / 2 * squared_distances(u, centroids)
     np.testing.assert_allclose(code_logits - code_logits[:, :1], expected - expected[:, :1], rtol=1e-3, atol=1e-2)
     chosen = dvae.encode(images).flatten().numpy()
@@ -83,7 +89,8 @@ def test_a_code_is_decoded_from_its_centroid(installed):
     codes = torch.arange(12).repeat(3)[:32].view(2, 4, 4)
     at_centroids = torch.from_numpy(centroids)[codes].permute(0, 3, 1, 2)
     with torch.no_grad():
-        torch.testing.assert_close(dvae.likelihood_maps_of_codes(codes), autoencoder.decoder(at_centroids), atol=1e-4, rtol=1e-4)
+        expected = autoencoder.decoder(at_centroids)
+        torch.testing.assert_close(dvae.likelihood_maps_of_codes(codes), expected, atol=1e-4, rtol=1e-4)
 
 
 def test_the_autoencoder_trains_the_dvae_s_own_networks_and_its_noise_is_drawn_from_the_generator():

@@ -43,13 +43,15 @@ def constant(value: float) -> Schedule:
     return Schedule(shape="constant", start=value, end=value, updates=1, warmup_updates=0)
 
 
-def train_config(updates: int, *, warm_updates: int = 0, validate_every: int = 1000, **changes) -> TrainDVAEConfig:
+def train_config(
+    updates: int, *, warm_updates: int = 0, validate_every: int = 1000, rate: float = 4e-3, **changes
+) -> TrainDVAEConfig:
     """A 16-pixel image becomes 8 x 8 of 32 codes; schedules have the paper's shapes, beta its weight a code."""
     optim = OptimConfig(
         updates=updates,
         batch_size=16,
         shards=2,
-        learning_rate=Schedule(shape="cosine", start=4e-3, end=4e-4, updates=60, warmup_updates=5),
+        learning_rate=Schedule(shape="cosine", start=rate, end=rate / 10, updates=60, warmup_updates=5),
         betas=(0.9, 0.999),
         eps=1e-8,
         weight_decay=1e-4,
@@ -59,7 +61,7 @@ def train_config(updates: int, *, warm_updates: int = 0, validate_every: int = 1
         precision="fp32",
         validate_every=validate_every,
     )
-    warm_start = WarmStartConfig(updates=warm_updates, sharpness=2.0, bottleneck_noise=0.1, num_batches=2, kmeans_iterations=5)
+    k_means = {"sharpness": 2.0, "bottleneck_noise": 0.1, "num_batches": 2, "kmeans_iterations": 5}
     values = {
         "codebook_size": 32,
         "num_groups": 2,
@@ -69,7 +71,7 @@ def train_config(updates: int, *, warm_updates: int = 0, validate_every: int = 1
         "post_gain": 1.0,
         "beta": Schedule(shape="cosine", start=0.0, end=0.4, updates=15, warmup_updates=0),
         "tau": Schedule(shape="cosine", start=1.0, end=1 / 16, updates=40, warmup_updates=0),
-        "warm_start": warm_start,
+        "warm_start": WarmStartConfig(updates=warm_updates, **k_means),
         "optim": optim,
     }
     return TrainDVAEConfig(**{**values, **changes})

@@ -95,9 +95,10 @@ def test_weights_do_not_depend_on_the_number_of_threads(tmp_path):
     assert torch.equal(*weights)
 
 
-def test_clipping_limits_the_gradient_and_reports_it_before(tmp_path):
+@pytest.mark.parametrize("shards", [1, 4])
+def test_clipping_limits_the_gradient_and_reports_it_before(shards, tmp_path):
     watched = Watched()
-    _, _, log = run(tmp_path, optim=optim(10, clip_norm=0.5), loss_function=watched)
+    _, _, log = run(tmp_path, optim=optim(10, clip_norm=0.5, shards=shards), loss_function=watched)
     _, norms = written_out(10, clip_norm=0.5)
     assert [metrics["train/grad_norm"] for _, metrics in log.points[:10]] == pytest.approx(norms, rel=1e-4)
     assert watched.gradient_norms == pytest.approx({step: min(norm, 0.5) for step, norm in enumerate(norms[:9])}, rel=1e-4)
@@ -192,7 +193,7 @@ class PowerCut(Exception):
 @pytest.mark.parametrize("cuts, data_workers", [([7], 0), ([1, 5, 8], 0), ([1, 5, 8], 2)])
 def test_resumed_equals_uninterrupted_bit_for_bit(cuts, data_workers, shards, tmp_path):
     settings = optim(10, clip_norm=0.5, validate_every=4, ema_every=2, shards=shards)
-    parts = {"optim": settings, "validate": lambda model, step: {"valid/weight": float(model.weight.sum())}}
+    parts = {"optim": settings, "validate": lambda model, step: {"valid/weight": float(model.weight.detach().sum())}}
     whole, metrics, whole_log = run(tmp_path / "whole", options=options(log_every=3), **parts)
     log, left, asked = MemoryLog(), list(cuts), []
 
@@ -212,6 +213,26 @@ def test_resumed_equals_uninterrupted_bit_for_bit(cuts, data_workers, shards, tm
     assert (resumed_metrics, log.points) == (metrics, whole_log.points)
     if data_workers == 0:
         assert asked == sorted([*range(10), *cuts])  # no update was done twice
+
+
+def test_updates_that_are_done_again_are_reported_once(tmp_path):
+    """The log is ahead of the checkpoint when the second power cut comes."""
+    log, whole_log = MemoryLog(), run(tmp_path / "whole")[2]
+    for cut, seconds in ((3, 0), (7, 1e9)):
+        with pytest.raises(PowerCut):
+            run(tmp_path / "cut", log=log, options=options(checkpoint_seconds=seconds), batch_at=cut_at(cut))
+    assert [step for step, _ in log.points] == list(range(7)) and Checkpoint(tmp_path / "cut" / "state.pt").load()["step"] == 3
+    run(tmp_path / "cut", log=log)
+    assert log.points == whole_log.points
+
+
+def cut_at(cut):
+    def interrupted(step):
+        if step == cut:
+            raise PowerCut
+        return batch_at(step)
+
+    return interrupted
 
 
 def test_a_finished_training_runs_to_the_same_end_again(tmp_path):

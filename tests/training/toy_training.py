@@ -59,8 +59,9 @@ def no_validation(model, step):
 def run(folder, *, model=None, log=None, optim=optim(), options=options(), **parts):
     """Train the linear model: (model, metrics, log)."""
     model, log = model or linear(), log or MemoryLog()
+    checkpoint = Checkpoint(folder / "state.pt")
     parts = {"batch_at": batch_at, "loss_function": squared_error, "validate": no_validation, **parts}
-    metrics = train(model, what="toy", optim=optim, options=options, checkpoint=Checkpoint(folder / "state.pt"), log=log, **parts)
+    metrics = train(model, what="toy", optim=optim, options=options, checkpoint=checkpoint, log=log, **parts)
     return model, metrics, log
 
 

@@ -32,10 +32,11 @@ class DVAEConfig:
             if getattr(self, name) < 2:
                 raise ValueError(f"{name} must be at least 2, got {getattr(self, name)}")
         if self.hidden_width % 4:
-            raise ValueError(f"hidden_width must be divisible by 4 (blocks are a quarter as wide inside), got {self.hidden_width}")
+            raise ValueError(f"hidden_width must be divisible by 4 (blocks are narrower inside), got {self.hidden_width}")
         if self.image_size % self.downsampling:
             raise ValueError(
-                f"image_size {self.image_size} is not divisible by {self.downsampling}, the downsampling of {self.num_groups} groups"
+                f"image_size {self.image_size} is not divisible by {self.downsampling}, "
+                f"the downsampling of {self.num_groups} groups"
             )
 
     @property
@@ -125,10 +126,11 @@ def _encoder(config: DVAEConfig) -> nn.Sequential:
     layers: list[nn.Module] = [_conv(3, config.hidden_width, 7)]
     width = config.hidden_width
     for group, out_width in enumerate(config.widths):
-        layers += [EncoderBlock(width if i == 0 else out_width, out_width, config.post_gain) for i in range(config.blocks_per_group)]
+        for _ in range(config.blocks_per_group):
+            layers.append(EncoderBlock(width, out_width, config.post_gain))
+            width = out_width
         if group < config.num_groups - 1:
             layers.append(nn.MaxPool2d(2))  # the paper found a better ELB than with average pooling
-        width = out_width
     return nn.Sequential(*layers, nn.ReLU(), _conv(width, config.codebook_size, 1))
 
 
@@ -136,10 +138,11 @@ def _decoder(config: DVAEConfig) -> nn.Sequential:
     layers: list[nn.Module] = [_conv(config.codebook_size, config.codebook_width, 1)]
     width = config.codebook_width
     for group, out_width in enumerate(reversed(config.widths)):
-        layers += [DecoderBlock(width if i == 0 else out_width, out_width, config.post_gain) for i in range(config.blocks_per_group)]
+        for _ in range(config.blocks_per_group):
+            layers.append(DecoderBlock(width, out_width, config.post_gain))
+            width = out_width
         if group < config.num_groups - 1:
             layers.append(nn.Upsample(scale_factor=2, mode="nearest"))
-        width = out_width
     return nn.Sequential(*layers, nn.ReLU(), _conv(width, 6, 1))
 
 

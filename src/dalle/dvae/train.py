@@ -45,8 +45,8 @@ class TrainDVAEConfig:
 
     def model(self, image_size: int) -> DVAEConfig:
         """The part that builds the networks."""
-        sizes = {field.name: getattr(self, field.name) for field in dataclasses.fields(DVAEConfig) if field.name != "image_size"}
-        return DVAEConfig(image_size=image_size, **sizes)
+        names = {field.name for field in dataclasses.fields(DVAEConfig)} - {"image_size"}
+        return DVAEConfig(image_size=image_size, **{name: getattr(self, name) for name in names})
 
 
 def train_dvae(
@@ -77,8 +77,8 @@ def train_dvae(
         generator = torch_generator(seed, "gumbel", step, shard, device=options.device)
         maps = model.likelihood_maps(gumbel_softmax(code_logits, tau.at(step), generator))
         loss, nll, kl = negative_elb(maps, images, code_logits, beta.at(step))
-        schedules = {"schedule/beta": beta.at(step), "schedule/tau": tau.at(step)}
-        return loss, {"train/loss": loss.detach(), "train/nll": nll.detach(), "train/kl_nats_per_code": kl.detach(), **schedules}
+        parts = {"train/loss": loss.detach(), "train/nll": nll.detach(), "train/kl_nats_per_code": kl.detach()}
+        return loss, {**parts, "schedule/beta": beta.at(step), "schedule/tau": tau.at(step)}
 
     def validate(model: nn.Module, step: int) -> Mapping[str, float]:
         log.image("reconstructions", step, _shown(model, valid_images[:NUM_SHOWN].to(options.device)))

@@ -62,7 +62,9 @@ class ContinuousAutoencoder(nn.Module):
 
 
 @torch.no_grad()
-def install_codebook(dvae: DVAE, autoencoder: ContinuousAutoencoder, batch_at: Callable, config: WarmStartConfig, seed: int) -> None:
+def install_codebook(
+    dvae: DVAE, autoencoder: ContinuousAutoencoder, batch_at: Callable[[int], Tensor], config: WarmStartConfig, seed: int
+) -> None:
     """Set the dVAE's last encoder and first decoder convolutions from k-means on the trained bottleneck."""
     vectors = [autoencoder.bottleneck_of(batch_at(index)).float() for index in range(config.num_batches)]
     points = torch.cat([u.permute(0, 2, 3, 1).flatten(0, 2) for u in vectors])
@@ -86,7 +88,7 @@ def install_codebook(dvae: DVAE, autoencoder: ContinuousAutoencoder, batch_at: C
 
 
 def kmeans(points: Tensor, num_clusters: int, iterations: int, generator: torch.Generator) -> tuple[Tensor, float]:
-    """(centroids (K, D), mean squared distance to the nearest) of Lloyd's algorithm; empty clusters restart at a random point."""
+    """Lloyd's algorithm: (centroids (K, D), mean squared distance to the nearest); empty clusters restart at a random point."""
     centroids = points[torch.randperm(len(points), generator=generator, device=points.device)[:num_clusters]].clone()
     for _ in range(iterations):
         nearest = _squared_distances(points, centroids).argmin(1)

@@ -5,9 +5,10 @@ from torch import nn
 
 
 class ExponentialMovingAverage:
-    """Shadow copy of a model's parameters in float32: shadow <- decay * shadow + (1 - decay) * parameter, every `every` updates.
+    """Shadow copy of a model's parameters in float32: every `every` updates, shadow <- decay shadow + (1 - decay) parameter.
 
-    The first updates use the smaller decay (1 + n) / (10 + n), so that a short run is not an average over its own initialisation.
+    Copy number n uses the decay (1 + n) / (10 + n) where that is smaller, so that a short run is not an average over its
+    own initialisation.
     """
 
     def __init__(self, model: nn.Module, *, decay: float, every: int) -> None:

@@ -113,7 +113,8 @@ def train(
     is a function of step and shard); `validate` gets the model with averaged parameters and returns `valid/...` metrics.
     Returns the last validation's metrics. A run that finds a checkpoint goes on from it and ends with the same weights.
     """
-    state = TrainingState(model, adamw(model, optim), ExponentialMovingAverage(model, decay=optim.ema_decay, every=optim.ema_every))
+    ema = ExponentialMovingAverage(model, decay=optim.ema_decay, every=optim.ema_every)
+    state = TrainingState(model, adamw(model, optim), ema)
     saved = checkpoint.load()
     if saved is not None:
         state.load_state_dict(saved)
