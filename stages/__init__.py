@@ -1,4 +1,4 @@
-"""The stages of the pipeline, one script each; the library imported is always the one beside them, also in DVC's temporary copies."""
+"""The stages, one script each; the library they import is the one beside them, also in copies that DVC makes for a queue."""
 
 import os
 import sys

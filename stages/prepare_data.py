@@ -9,7 +9,7 @@ from dalle.data.sources.problems import require_few_problems
 from dalle.data.sources.webdataset import read_webdataset
 from dalle.miniworld.corpora import read_truth, render_coco, render_cub, render_web
 from dalle.randomness import derive_seed
-from harness.params_tree import MINIWORLD
+from harness.run_config import MINIWORLD
 from harness.stage import Stage, run_stage
 
 RENDER = {"web": render_web, "coco": render_coco, "cub": render_cub}

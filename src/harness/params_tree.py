@@ -15,9 +15,6 @@ from dalle.miniworld.corpora import MiniworldConfig
 from dalle.prior.train import TrainPriorConfig
 from harness.run_config import RunConfig
 
-MINIWORLD = "miniworld"
-
-
 @dataclass(frozen=True, kw_only=True)
 class PrepareDataConfig:
     """Where each corpus comes from: `miniworld` renders it, anything else is the folder of the real one."""
@@ -116,13 +113,9 @@ class Params:
     def __post_init__(self) -> None:
         """Rules between sections, checked before any stage starts."""
         self.train_dvae.model(self.image_size)
-        patch = self.train_clip.towers.patch_size or 32  # a ResNet halves five times
-        if self.image_size % patch:
-            raise ValueError(f"train_clip.towers work on pictures whose side is a multiple of {patch}, image_size is {self.image_size}")
         if self.rerank.sweep[-1] > self.sample.candidates:
-            raise ValueError(
-                f"rerank.sweep goes to {self.rerank.sweep[-1]}, but sample.candidates draws only {self.sample.candidates} a caption"
-            )
+            most = self.rerank.sweep[-1]
+            raise ValueError(f"rerank.sweep goes to {most}, but only {self.sample.candidates} sample.candidates are drawn")
         for number in self.report.best_of:
             if number not in self.rerank.sweep:
                 raise ValueError(f"report.best_of: {number} is not in rerank.sweep {list(self.rerank.sweep)}")

@@ -39,7 +39,8 @@ from dalle.report.sections import page_sections
 from dalle.report.style import save_figure
 from dalle.report.tables import filter_counts
 from dalle.report.training_plans import PLANS
-from harness.params_tree import MINIWORLD, Params
+from harness.params_tree import Params
+from harness.run_config import MINIWORLD
 
 FIGURES = Path("reports/figures")
 METRICS = Path("reports/metrics")
@@ -59,7 +60,7 @@ class Evidence:
     @classmethod
     def gather(cls, params: Params) -> "Evidence":
         """Read metrics, curves and reranked samples of this run; a missing file is an error that names it."""
-        stages = ["prepare_data", "filter_data", "train_tokenizer", "train_dvae", "precompute_tokens", "train_prior", "train_clip"]
+        stages = "prepare_data filter_data train_tokenizer train_dvae precompute_tokens train_prior train_clip".split()
         stages += [f"{stage}-{domain}" for domain in params.domains for stage in ("sample", "rerank", "evaluate")]
         metrics = {stage: json.loads((METRICS / f"{stage}.json").read_text()) for stage in stages}
         tables = [read_rows(METRICS / f"evaluate-{domain}.csv") for domain in params.domains]
@@ -173,9 +174,9 @@ def _samples(evidence: Evidence, domain: str) -> Figure:
     """The first captions with the picture they were written for, and the best and the first candidate."""
     reranked, columns = evidence.reranked[domain], evidence.params.report.columns
     shown = pd.read_csv(f"samples/{domain}/captions.csv", dtype=str, keep_default_na=False).head(columns)
-    manifest = read_manifest(Path(f"data/prepared/{domain}.parquet")).drop_duplicates("image_id").set_index("image_id", drop=False)
+    pairs = one_row_per_image(read_manifest(Path(f"data/prepared/{domain}.parquet"))).set_index("image_id")
     rows = {
-        "Validation": load_evaluation_images(manifest.loc[shown["image_id"]], evidence.params.image_size),
+        "Validation": load_evaluation_images(pairs.loc[shown["image_id"]], evidence.params.image_size),
         f"DALL-E, best of {reranked.sweep[-1]}": reranked.images[reranked.winners[: len(shown), -1]],
         "DALL-E, first sample": reranked.images[reranked.winners[: len(shown), 0]],
     }

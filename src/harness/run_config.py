@@ -1,7 +1,9 @@
-"""The `run` section of params.yaml: how, not what."""
+"""What stages share of params.yaml without the whole tree: the `run` section, and the word for a rendered corpus."""
 
 from dataclasses import dataclass
 from typing import Literal
+
+MINIWORLD = "miniworld"  # in prepare_data, instead of a folder
 
 
 @dataclass(frozen=True, kw_only=True)

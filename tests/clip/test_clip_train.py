@@ -15,6 +15,7 @@ from tiny_towers import RESNET, TRANSFORMER
 OPTIM = OptimConfig(
     updates=60,
     batch_size=24,
+    shards=1,
     learning_rate=Schedule(shape="cosine", start=3e-3, end=1e-4, updates=60, warmup_updates=5),
     betas=(0.9, 0.98),
     eps=1e-8,

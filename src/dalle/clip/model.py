@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import open_clip
 import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -14,6 +14,9 @@ from torch.nn.functional import interpolate, normalize
 
 from dalle.data.bpe import CaptionTokenizer
 from dalle.training.model_folder import load_model
+
+if TYPE_CHECKING:
+    import open_clip
 
 PADDING = 0
 
@@ -54,6 +57,11 @@ class TowerSizes:
         return len(self.vision_layers) == 4
 
     @property
+    def shrinks(self) -> int:
+        """The vision tower takes pictures whose side is a multiple of this."""
+        return 32 if self.is_resnet else self.patch_size
+
+    @property
     def pooled_width(self) -> int:
         """Channels where attention works: everywhere in a transformer, after the last stage in a ResNet."""
         return 32 * self.vision_width if self.is_resnet else self.vision_width
@@ -68,14 +76,15 @@ class ClipConfig:
     towers: TowerSizes
 
     def __post_init__(self) -> None:
-        shrinks = 32 if self.towers.is_resnet else self.towers.patch_size
-        if self.image_size % shrinks:
-            rule = f"must be a multiple of {shrinks}, by which the vision tower shrinks it"
+        if self.image_size % self.towers.shrinks:
+            rule = f"must be a multiple of {self.towers.shrinks}, by which the vision tower shrinks it"
             raise ValueError(f"image_size ({self.image_size}) {rule}")
 
 
-def build_clip(config: ClipConfig) -> open_clip.CLIP:
+def build_clip(config: ClipConfig) -> "open_clip.CLIP":
     """A model with random weights from torch's global generator; it remembers its `config`."""
+    import open_clip  # seconds of imports that only the stages with a CLIP should pay
+
     towers = config.towers
     clip = open_clip.CLIP(
         embed_dim=towers.embed_dim,
@@ -98,7 +107,7 @@ def build_clip(config: ClipConfig) -> open_clip.CLIP:
     return clip
 
 
-def load_clip(folder: Path) -> open_clip.CLIP:
+def load_clip(folder: Path) -> "open_clip.CLIP":
     return load_model(build_clip, ClipConfig, folder)
 
 
@@ -114,7 +123,7 @@ def clip_text_tokens(tokenizer: CaptionTokenizer, captions: Sequence[str], text_
     return text_tokens
 
 
-def encode_images(clip: open_clip.CLIP, images: Tensor) -> Tensor:
+def encode_images(clip: "open_clip.CLIP", images: Tensor) -> Tensor:
     """Unit vectors (B, embed_dim) float32 of images (B, 3, H, W) in [0, 1], resized where the model needs another size."""
     size = clip.config.image_size
     if images.shape[2:] != (size, size):
@@ -123,7 +132,7 @@ def encode_images(clip: open_clip.CLIP, images: Tensor) -> Tensor:
         return normalize(clip.encode_image(images * 2 - 1).float(), dim=-1)
 
 
-def encode_text(clip: open_clip.CLIP, text_tokens: Tensor) -> Tensor:
+def encode_text(clip: "open_clip.CLIP", text_tokens: Tensor) -> Tensor:
     """Unit vectors (B, embed_dim) float32 of text tokens (B, text_length)."""
     with fast_attention(text_tokens.device):
         return normalize(clip.encode_text(text_tokens).float(), dim=-1)

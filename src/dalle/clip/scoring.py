@@ -1,22 +1,24 @@
 """Similarities between captions and their candidate images (PAPER 5)."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import open_clip
 import torch
 from torch import Tensor
 
 from dalle.clip.model import clip_text_tokens, encode_images, encode_text, images_to_tensor
 from dalle.data.bpe import CaptionTokenizer
 from dalle.progress import track
-from dalle.training.loop import autocast
+from dalle.training.precision import autocast
+
+if TYPE_CHECKING:
+    import open_clip
 
 
 @torch.inference_mode()
 def clip_scores(
-    clip: open_clip.CLIP,
+    clip: "open_clip.CLIP",
     tokenizer: CaptionTokenizer,
     captions: Sequence[str],
     images: np.ndarray,
@@ -45,11 +47,11 @@ def clip_scores(
 
 
 @torch.inference_mode()
-def encode_captions(clip: open_clip.CLIP, tokenizer: CaptionTokenizer, captions: Sequence[str], *, batch_size: int) -> Tensor:
+def encode_captions(clip: "open_clip.CLIP", tokenizer: CaptionTokenizer, captions: Sequence[str], *, batch_size: int) -> Tensor:
     """Unit vectors float32 (C, D)."""
     text_tokens = clip_text_tokens(tokenizer, captions, clip.context_length).to(_device(clip))
     return torch.cat([encode_text(clip, batch) for batch in text_tokens.split(batch_size)])
 
 
-def _device(clip: open_clip.CLIP) -> str:
+def _device(clip: "open_clip.CLIP") -> str:
     return str(clip.logit_scale.device)

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import open_clip
 import pandas as pd
 import torch
 from torch import Tensor
@@ -17,7 +17,11 @@ from dalle.data.images import ImageBatches, load_evaluation_images, prior_crop
 from dalle.randomness import derive_seed
 from dalle.training.checkpoint import Checkpoint
 from dalle.training.log import Log
-from dalle.training.loop import OptimConfig, RunOptions, autocast, train
+from dalle.training.loop import OptimConfig, RunOptions, train
+from dalle.training.precision import autocast
+
+if TYPE_CHECKING:
+    import open_clip
 
 MAX_LOGIT_SCALE = math.log(100)  # as CLIP does: beyond it training becomes unstable
 
@@ -31,6 +35,8 @@ class TrainClipConfig:
     optim: OptimConfig
 
     def __post_init__(self) -> None:
+        if self.optim.shards != 1:
+            raise ValueError(f"optim.shards must be 1, got {self.optim.shards}: the loss compares all pairs of a batch")
         if self.validation_pairs < 2:
             raise ValueError(f"validation_pairs must be at least 2, got {self.validation_pairs}")
 
@@ -45,15 +51,17 @@ def train_clip(
     options: RunOptions,
     checkpoint: Checkpoint,
     log: Log,
-) -> tuple[open_clip.CLIP, dict[str, float]]:
+) -> tuple["open_clip.CLIP", dict[str, float]]:
     """Train on the manifest's split 'train', validate on 'valid'; returns the model and the last `valid/...` metrics."""
     torch.manual_seed(derive_seed(seed, "clip", "weights"))
-    clip = build_clip(ClipConfig(image_size=image_size, text_vocab_size=tokenizer.vocab_size, towers=config.towers))
+    # the tower's own resolution: the next that it can take, to which it resizes whatever it is shown
+    resolution = -(-image_size // config.towers.shrinks) * config.towers.shrinks
+    clip = build_clip(ClipConfig(image_size=resolution, text_vocab_size=tokenizer.vocab_size, towers=config.towers))
     clip = clip.to(options.device)
     batches = PairBatches(_split(manifest, "train"), tokenizer, config, image_size=image_size, seed=seed)
     validation = ValidationPairs(_split(manifest, "valid"), tokenizer, config, image_size=image_size)
 
-    def validate(model: open_clip.CLIP, step: int) -> dict[str, float]:
+    def validate(model: "open_clip.CLIP", step: int) -> dict[str, float]:
         with autocast(options.device, config.optim.precision):
             return validation.measure(model, options.device)
 
@@ -100,7 +108,7 @@ class ValidationPairs:
         self.text_tokens = clip_text_tokens(tokenizer, chosen["caption"].tolist(), config.towers.text_length)
 
     @torch.no_grad()
-    def measure(self, clip: open_clip.CLIP, device: str) -> dict[str, float]:
+    def measure(self, clip: "open_clip.CLIP", device: str) -> dict[str, float]:
         """Loss, and how often an image's caption is first or among the first five of all captions."""
         image_embeddings = torch.cat([encode_images(clip, images.to(device)) for images in self.images.split(256)])
         text_embeddings = encode_text(clip, self.text_tokens.to(device))
@@ -115,7 +123,7 @@ class ValidationPairs:
         }
 
 
-def clip_loss(clip: open_clip.CLIP, batch: Mapping[str, Tensor], step: int, shard: int) -> tuple[Tensor, dict[str, Tensor]]:
+def clip_loss(clip: "open_clip.CLIP", batch: Mapping[str, Tensor], step: int, shard: int) -> tuple[Tensor, dict[str, Tensor]]:
     """The contrastive loss of a batch; the logit scale is held below 100 by clamping it before use."""
     with torch.no_grad():
         clip.logit_scale.clamp_(0, MAX_LOGIT_SCALE)

@@ -17,7 +17,8 @@ from dalle.dvae.warm_start import ContinuousAutoencoder, WarmStartConfig, instal
 from dalle.randomness import derive_seed, torch_generator
 from dalle.training.checkpoint import Checkpoint
 from dalle.training.log import Log
-from dalle.training.loop import OptimConfig, RunOptions, autocast, train
+from dalle.training.loop import OptimConfig, RunOptions, train
+from dalle.training.precision import autocast
 from dalle.training.schedules import Schedule
 
 VALIDATION_BATCH = 64

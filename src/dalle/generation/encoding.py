@@ -10,7 +10,7 @@ from dalle.data.images import evaluation_crop, load_image, prior_crop
 from dalle.dvae.model import DVAE
 from dalle.progress import track
 from dalle.randomness import numpy_generator
-from dalle.training.loop import autocast
+from dalle.training.precision import autocast
 
 
 @torch.inference_mode()
@@ -29,7 +29,7 @@ def encode_images(dvae: DVAE, images: np.ndarray, *, batch_size: int, device: st
 def encode_views(
     dvae: DVAE, manifest: pd.DataFrame, *, num_views: int, seed: int, batch_size: int, device: str, precision: str
 ) -> np.ndarray:
-    """Image tokens of several crops of every pair's image, uint16 (P, V, G*G): view 0 is the evaluation crop, the rest Listing 2.
+    """Image tokens of several crops of every pair's image, uint16 (P, V, G*G): the evaluation crop, then draws of Listing 2.
 
     A view is a function of (seed, image id, view), so pairs that share an image share its tokens.
     """

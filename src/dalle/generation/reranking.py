@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import open_clip
 import pandas as pd
 import torch
 from PIL import Image
@@ -16,12 +16,15 @@ from dalle.data.bpe import CaptionTokenizer
 from dalle.dvae.model import DVAE
 from dalle.generation.decoding import decode_codes
 from dalle.progress import track
-from dalle.training.loop import autocast
+from dalle.training.precision import autocast
+
+if TYPE_CHECKING:
+    import open_clip
 
 
 @torch.inference_mode()
 def score_candidates(
-    clip: open_clip.CLIP,
+    clip: "open_clip.CLIP",
     tokenizer: CaptionTokenizer,
     dvae: DVAE,
     captions: Sequence[str],
@@ -73,7 +76,8 @@ def write_reranked(
         for row, winners_of_row in enumerate(chosen.tolist())
         for n, candidate in zip(sweep, winners_of_row, strict=True)
     ]
-    pd.DataFrame(ranking, columns=["caption_id", "candidates", "candidate", "score"]).to_csv(folder / "ranking.csv", index=False)
+    columns = ["caption_id", "candidates", "candidate", "score"]
+    pd.DataFrame(ranking, columns=columns).to_csv(folder / "ranking.csv", index=False)
     distinct = distinct_winners(chosen)
     rows, numbers = (np.array(column) for column in zip(*distinct, strict=True))
     samples = captions.iloc[rows].reset_index(drop=True)

@@ -13,7 +13,7 @@ from dalle.prior.cache import Cache
 from dalle.prior.model import Prior
 from dalle.progress import track
 from dalle.randomness import numpy_generator
-from dalle.training.loop import autocast
+from dalle.training.precision import autocast
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ import numpy as np
 from dalle.miniworld.shapes import placed_outline
 from dalle.miniworld.vocabulary import COLOURS, GROUNDS, HELDOUT, RELATIONS, SHAPES, SIZES
 
-MARGIN = 0.08  # objects keep out of this fraction of the central square's side, at every edge
+MARGIN = 0.05  # objects keep out of this fraction of the central square's side, at every edge
 GAP = 3.8 / 64  # between two sampled outlines: at least 3 px at 64 px between the real ones
 CLEARNESS = 1.45  # "above" needs a vertical distance this many times the horizontal one
 MAX_DEGREES = 9.0

@@ -15,7 +15,7 @@ COLOURS = {
 }
 
 # the extent of an object's unit box, as a fraction of the side of the central square
-SIZES = {"small": (0.26, 0.30), "large": (0.42, 0.50)}
+SIZES = {"small": (0.28, 0.32), "large": (0.42, 0.48)}
 
 RELATIONS = ("above", "below", "left of", "right of")
 INVERSE = {"above": "below", "below": "above", "left of": "right of", "right of": "left of"}

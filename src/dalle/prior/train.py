@@ -16,7 +16,8 @@ from dalle.prior.model import Prior, PriorConfig, check_shape, initialise
 from dalle.randomness import torch_generator
 from dalle.training.checkpoint import Checkpoint
 from dalle.training.log import Log
-from dalle.training.loop import OptimConfig, RunOptions, autocast, to_device, train
+from dalle.training.loop import OptimConfig, RunOptions, to_device, train
+from dalle.training.precision import autocast
 
 NUM_EVALUATED = 512  # pairs at most in a validation, and as many of the training split beside them
 

@@ -15,6 +15,7 @@ from dalle.progress import track
 from dalle.training.averaging import ExponentialMovingAverage
 from dalle.training.checkpoint import Checkpoint
 from dalle.training.log import Log
+from dalle.training.precision import autocast
 from dalle.training.schedules import Schedule
 
 R = TypeVar("R")
@@ -180,14 +181,6 @@ def to_device(batch: Batch, device: str) -> Batch:
     if isinstance(batch, tuple | list):
         return type(batch)(to_device(value, device) for value in batch)
     return batch
-
-
-def autocast(device: str, precision: str, *, cache: bool = True) -> torch.autocast:
-    """bf16 where asked for; parameters and optimiser state stay float32.
-
-    The cache of cast weights belongs to the process: threads that each build a graph must do without.
-    """
-    return torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=precision == "bf16", cache_enabled=cache)
 
 
 def _update(state: TrainingState, batch: Batch, loss_function: LossFunction, optim: OptimConfig, options: RunOptions) -> None:
