@@ -18,7 +18,11 @@ from dalle.evaluation.sweep import ReferenceSet, evaluate_model, evaluate_rerank
 from dalle.evaluation.table import headline, write_rows
 from dalle.generation.decoding import decode_codes
 from dalle.generation.encoding import encode_images
+from dalle.miniworld.reader_accuracy import reader_accuracy
+from harness.run_config import MINIWORLD
 from harness.stage import Stage, run_stage
+
+NUM_READER_RENDERS = 500  # fresh pictures on which the attribute reader itself is judged
 
 
 def main(stage: Stage) -> None:
@@ -36,18 +40,23 @@ def main(stage: Stage) -> None:
     others = {"dvae": reconstructions(reference.images, stage), "real": training_images(manifest, pairs, size)}
     for model, images in others.items():
         rows += evaluate_model(images[:num_samples], reference, model=model, candidates=1, **shared)
-    rows += caption_accuracy_rows(
-        reranked.images, reranked.captions, reranked.winners, reranked.sweep, domain=domain, model="dalle"
-    )
-    # the ceilings: what the reader makes of the real pictures, and of what the dVAE leaves of them
-    for model, images in {"real": reference.images, "dvae": others["dvae"]}.items():
-        own = np.arange(len(pairs))[:, None]
-        rows += caption_accuracy_rows(images, pairs["caption"].tolist(), own, (1,), domain=domain, model=model)
+    rendered = getattr(stage.params.prepare_data, domain) == MINIWORLD
+    if rendered:  # only of these pictures the reader can tell what they show
+        rows += caption_accuracy_rows(
+            reranked.images, reranked.captions, reranked.winners, reranked.sweep, domain=domain, model="dalle"
+        )
+        # the ceilings: what the reader makes of the real pictures, and of what the dVAE leaves of them
+        for model, images in {"real": reference.images, "dvae": others["dvae"]}.items():
+            own = np.arange(len(pairs))[:, None]
+            rows += caption_accuracy_rows(images, pairs["caption"].tolist(), own, (1,), domain=domain, model=model)
     images = len(reference.images) + len(reranked.images) + sum(map(len, others.values()))
     stage.throughput(images_per_second=images * len(config.blur_radii) / (time.monotonic() - start))
     with stage.output(f"reports/metrics/evaluate-{domain}.csv") as path:
         write_rows(rows, path)
-    stage.finish(headline(rows))
+    metrics = headline(rows)
+    if rendered:
+        metrics["reader/accuracy"] = reader_accuracy(NUM_READER_RENDERS, stage.params.seed, size)
+    stage.finish(metrics)
 
 
 def reconstructions(images: np.ndarray, stage: Stage) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Stage 1 of the paper: the discrete VAE on the kept images (2.1, App. A)."""
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -17,8 +18,9 @@ def main(stage: Stage) -> None:
     seed = derive_seed(stage.params.seed, "train_dvae")
     images = one_row_per_image(read_manifest(Path("data/filtered/pairs.parquet")))
     valid = load_evaluation_images(images[images["split"] == "valid"], size)
+    crop = partial(dvae_crop, scale=config.crop_scale)
     dvae, metrics = train_dvae(
-        ImageBatches(images[images["split"] == "train"], size, dvae_crop, config.optim.batch_size, seed),
+        ImageBatches(images[images["split"] == "train"], size, crop, config.optim.batch_size, seed),
         torch.from_numpy(valid).permute(0, 3, 1, 2).float() / 255,
         config,
         seed=seed,

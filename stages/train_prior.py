@@ -1,31 +1,69 @@
 """Stage 2 of the paper: the sparse transformer over text and image tokens (2.2, App. B)."""
 
+from collections.abc import Callable
 from pathlib import Path
 
-from dalle.data.bpe import CaptionTokenizer
-from dalle.data.token_store import open_token_store
+import numpy as np
+import torch
+
+from dalle.data.bpe import CaptionTokenizer, pad_text_tokens
+from dalle.data.token_store import TokenStore, open_token_store
+from dalle.prior.model import Prior
 from dalle.prior.train import train_prior
 from dalle.randomness import derive_seed
 from dalle.training.model_folder import save_model
 from harness.stage import Stage, run_stage
 
+NUM_SHOWN = 8
+
 
 def main(stage: Stage) -> None:
     config = stage.params.train_prior
+    store, tokenizer = open_token_store(Path("data/tokens")), CaptionTokenizer.load(Path("models/tokenizer"))
     prior, metrics = train_prior(
-        open_token_store(Path("data/tokens")),
-        CaptionTokenizer.load(Path("models/tokenizer")),
+        store,
+        tokenizer,
         config,
         seed=derive_seed(stage.params.seed, "train_prior"),
         options=stage.options,
         checkpoint=stage.checkpoint,
         log=stage.log,
+        show=sampler(stage, store, tokenizer),
     )
     with stage.output("models/prior") as folder:
         save_model(prior, prior.config, folder)
     sequence = config.text_length + prior.config.grid_size**2
     stage.throughput(tokens_per_second=stage.log.updates_per_second() * config.optim.batch_size * sequence)
     stage.finish(metrics)
+
+
+def sampler(stage: Stage, store: TokenStore, tokenizer: CaptionTokenizer) -> Callable[[Prior, int], None]:
+    """Logs one sample for each of the first validation captions: nothing that is trained depends on it."""
+    from dalle.dvae.model import load_dvae
+    from dalle.generation.decoding import decode_codes
+    from dalle.generation.sampling import sample_candidates
+
+    dvae, captions = load_dvae(Path("models/dvae")), store.pairs.query("split == 'valid'").head(NUM_SHOWN)["caption"].tolist()
+    token_lists = [tokenizer.encode(caption) for caption in captions]
+    text_tokens, _ = pad_text_tokens(token_lists, stage.params.train_prior.text_length, tokenizer.vocab_size)
+
+    def show(prior: Prior, step: int) -> None:
+        config, device = stage.params.sample, stage.options.device
+        image_tokens = sample_candidates(
+            prior,
+            torch.from_numpy(text_tokens),
+            captions,
+            num_candidates=1,
+            temperature=config.temperature,
+            top_k=config.top_k,
+            top_p=config.top_p,
+            seed=stage.params.seed,
+            batch_size=NUM_SHOWN,
+            device=device,
+        )
+        stage.log.image("samples", step, np.concatenate(list(decode_codes(dvae, image_tokens[:, 0], NUM_SHOWN, device)), axis=1))
+
+    return show
 
 
 if __name__ == "__main__":

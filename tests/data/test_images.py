@@ -251,3 +251,9 @@ def test_evaluation_images_come_in_the_order_of_the_rows(manifest):
 def test_no_images_is_an_error(manifest):
     with pytest.raises(ValueError, match="no rows"):
         ImageBatches(manifest[:0], 16, dvae_crop, 4, 0)
+
+
+def test_dvae_crop_at_scale_one_is_the_picture_or_its_mirror():
+    image = np.random.default_rng(0).integers(0, 256, (48, 48, 3), dtype=np.uint8)
+    crops = {dvae_crop(image, 48, np.random.default_rng(seed), scale=(1.0, 1.0)).tobytes() for seed in range(20)}
+    assert crops == {image.tobytes(), np.ascontiguousarray(image[:, ::-1]).tobytes()}

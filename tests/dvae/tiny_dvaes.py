@@ -69,6 +69,7 @@ def train_config(
         "hidden_width": 16,
         "codebook_width": 16,
         "post_gain": 1.0,
+        "crop_scale": (1.0, 1.125),
         "beta": Schedule(shape="cosine", start=0.0, end=0.4, updates=15, warmup_updates=0),
         "tau": Schedule(shape="cosine", start=1.0, end=1 / 16, updates=40, warmup_updates=0),
         "warm_start": WarmStartConfig(updates=warm_updates, **k_means),

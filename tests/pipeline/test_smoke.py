@@ -69,6 +69,13 @@ def test_filters_find_what_was_planted(finished):
     assert min(scores.values()) >= 0.9, scores
 
 
+def test_corrupt_images_are_named_and_set_aside(finished):
+    dropped = pd.read_csv(finished.folder / "data/filtered/dropped.csv").query("rule == 'undecodable'")
+    truth = pd.read_parquet(finished.folder / "data/prepared/truth/web.parquet").query("junk == 'undecodable'")
+    assert set(dropped["pair_id"]) == set(truth["pair_id"]) != set()
+    assert dropped["detail"].str.len().min() > 0
+
+
 def test_one_finished_run_a_stage(finished):
     with sqlite3.connect(finished.folder / "mlflow.db") as database:
         runs = database.execute(
@@ -117,3 +124,16 @@ def wait_for_checkpoint(folder: Path, process: subprocess.Popen) -> int:
                 return int(pids[0])
         time.sleep(0.02)
     raise AssertionError("the training ended before it saved a checkpoint")
+
+
+def test_filters_that_keep_nothing(finished):
+    """The last test: it ruins the filtered pairs on purpose."""
+    finished.edit("min_words: 3", "min_words: 1000")
+    process = finished.run("dvc", "repro", "filter_data")
+    assert process.returncode != 0
+    output = process.stdout + process.stderr
+    assert "filters drop all" in output and "too_short" in output
+    assert not (finished.folder / "data/filtered").exists()
+    finished.edit("min_words: 1000", "min_words: 3")
+    assert finished.run("dvc", "repro", "filter_data").returncode == 0
+    assert (finished.folder / "data/filtered/pairs.parquet").exists()

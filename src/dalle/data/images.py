@@ -19,16 +19,22 @@ __all__ = ["ImageBatches", "dvae_crop", "evaluation_crop", "load_evaluation_imag
 Crop = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
 
 
-def dvae_crop(image: np.ndarray, size: int, rng: np.random.Generator, flip: bool = True) -> np.ndarray:
+def dvae_crop(
+    image: np.ndarray,
+    size: int,
+    rng: np.random.Generator,
+    flip: bool = True,
+    scale: tuple[float, float] = (9 / 8, 12 / 8),
+) -> np.ndarray:
     """Listing 1: uint8 (H, W, 3) to (size, size, 3), a square from anywhere, scaled, cropped again, mirrored half the time.
 
     With s the short side, the square is resized to t x t, t uniform in [min(s, 9/8 size), min(s, 12/8 size)], both ends
-    included. Images with s < size, for which the listing fails, are enlarged to `size`.
+    included; `scale` replaces the two fractions. Images with s < size, for which the listing fails, are enlarged to `size`.
     """
     height, width = image.shape[:2]
     side = min(height, width)
     top, left = rng.integers(height - side + 1), rng.integers(width - side + 1)
-    scaled = _scale_square(image, top, left, _draw_scale(side, round(9 / 8 * size), round(12 / 8 * size), size, rng))
+    scaled = _scale_square(image, top, left, _draw_scale(side, round(scale[0] * size), round(scale[1] * size), size, rng))
     cropped = _random_crop(scaled, size, rng)
     return cropped[:, ::-1] if flip and rng.random() < 0.5 else cropped
 

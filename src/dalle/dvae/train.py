@@ -27,7 +27,11 @@ NUM_SHOWN = 8
 
 @dataclass(frozen=True, kw_only=True)
 class TrainDVAEConfig:
-    """Sizes of the networks, the two schedules of the relaxation, the warm start, and the optimiser."""
+    """Sizes of the networks, the two schedules of the relaxation, the warm start, and the optimiser.
+
+    `crop_scale` is the range by which Listing 1 enlarges a picture before it crops: what is kept of it is larger by as much
+    than what the prior and every evaluation see.
+    """
 
     codebook_size: int
     num_groups: int
@@ -35,12 +39,15 @@ class TrainDVAEConfig:
     hidden_width: int
     codebook_width: int
     post_gain: float
+    crop_scale: tuple[float, ...]
     beta: Schedule
     tau: Schedule
     warm_start: WarmStartConfig
     optim: OptimConfig
 
     def __post_init__(self) -> None:
+        if len(self.crop_scale) != 2 or not 1 <= self.crop_scale[0] <= self.crop_scale[1]:
+            raise ValueError(f"crop_scale must be two rising numbers from 1 on, got {list(self.crop_scale)}")
         if min(self.tau.start, self.tau.end) <= 0:
             raise ValueError(f"tau must stay above 0 (the relaxation divides by it), got {self.tau.start} -> {self.tau.end}")
 

@@ -52,8 +52,11 @@ def train_prior(
     options: RunOptions,
     checkpoint: Checkpoint,
     log: Log,
+    show: Callable[[Prior, int], None] | None = None,
 ) -> tuple[Prior, dict[str, float]]:
     """Train on the store's `train` split; the averaged prior and the last validation's metrics.
+
+    `show(prior, step)` is called with the averaged prior at every validation, to draw what it has learnt so far.
 
     `valid/loss, valid/text_loss, valid/image_loss` are nats per token over a fixed part of the `valid` split,
     `train_eval/image_loss` the same over a fixed part of the `train` split: overfitting is the gap between them.
@@ -78,12 +81,19 @@ def train_prior(
         reported = {"train/loss": loss, "train/text_loss": losses.text, "train/image_loss": losses.image}
         return loss, {name: value.detach() for name, value in reported.items()}
 
+    measure = validation(store, tokenizer, config, options)
+
+    def validate(model: Prior, step: int) -> dict[str, float]:
+        if show is not None:
+            show(model, step)
+        return measure(model, step)
+
     metrics = train(
         prior,
         what="train_prior",
         batch_at=batches,
         loss_function=loss_function,
-        validate=validation(store, tokenizer, config, options),
+        validate=validate,
         optim=config.optim,
         options=options,
         checkpoint=checkpoint,
