@@ -135,6 +135,8 @@ def _filtering(evidence: Evidence) -> Figure:
     pairs = read_manifest(Path("data/prepared/web.parquet")).set_index("pair_id")
     dropped = pd.read_csv("data/filtered/dropped.csv", dtype=str, keep_default_na=False)
     examples: dict[str, list[Example]] = {}
+    captions = pairs["caption"].loc[dropped["pair_id"]]
+    dropped = dropped[[_can_be_drawn(caption) for caption in captions]]
     for rule, rows in dropped.groupby("rule"):
         first = rows.head(EXAMPLES_PER_RULE)
         examples[str(rule)] = [
@@ -142,6 +144,11 @@ def _filtering(evidence: Evidence) -> Figure:
             for pair_id, detail in zip(first["pair_id"], first["detail"], strict=True)
         ]
     return filter_examples(filter_counts(evidence.results), examples, len(pairs))
+
+
+def _can_be_drawn(text: str) -> bool:
+    """Whether matplotlib's own font has these letters: Latin, Greek, Cyrillic and their neighbours."""
+    return all(ord(character) < 0x0590 for character in text)
 
 
 def _image_or_none(row: pd.Series) -> np.ndarray | None:

@@ -287,3 +287,23 @@ def test_every_tensor_of_a_nested_batch_moves():
 def test_optimisers_of_nothing(change, message):
     with pytest.raises(ValueError, match=message):
         optim(**change)
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+def test_memory_layout_changes_nothing(shards, tmp_path):
+    """Fused AdamW reads gradients in memory order: with channels_last kernels they must not arrive in another one."""
+
+    def trained(memory_format):
+        torch.manual_seed(0)
+        model = torch.nn.Conv2d(4, 6, 3).to(memory_format=memory_format)
+
+        def loss_function(model, images, step, shard):
+            return (model(images.contiguous(memory_format=memory_format)) - 1).square().mean(), {}
+
+        def images_at(step):
+            return torch.randn(8, 4, 7, 7, generator=torch.Generator().manual_seed(step))
+
+        run(tmp_path / str(memory_format), model=model, optim=optim(6, shards=shards), loss_function=loss_function, batch_at=images_at)
+        return model.weight.detach().contiguous()
+
+    torch.testing.assert_close(trained(torch.channels_last), trained(torch.contiguous_format), rtol=1e-4, atol=1e-5)

@@ -214,7 +214,8 @@ def _set_gradients(
 
     gradients, losses, metrics = zip(*_side_by_side(gradient, optim.shards, options.device), strict=True)
     for parameter, *parts in zip(parameters, *gradients, strict=True):
-        parameter.grad = parts[0] if len(parts) == 1 else torch.stack(parts).mean(0)
+        # fused AdamW walks through memory: a gradient laid out unlike its channels_last parameter would be scrambled
+        parameter.grad = torch.empty_like(parameter).copy_(sum(parts[1:], parts[0]) / optim.shards)
     means = {name: sum(part[name] for part in metrics) / optim.shards for name in metrics[0]}
     return sum(losses) / optim.shards, means
 
