@@ -61,7 +61,8 @@ def sampler(stage: Stage, store: TokenStore, tokenizer: CaptionTokenizer) -> Cal
             batch_size=NUM_SHOWN,
             device=device,
         )
-        stage.log.image("samples", step, np.concatenate(list(decode_codes(dvae, image_tokens[:, 0], NUM_SHOWN, device)), axis=1))
+        images = decode_codes(dvae, image_tokens[:, 0], NUM_SHOWN, device)
+        stage.log.image("samples", step, np.concatenate(list(images), axis=1))
 
     return show
 
