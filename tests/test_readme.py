@@ -20,7 +20,7 @@ def test_the_picture_of_the_pipeline_is_dvcs_own():
 
 
 def test_links_and_pictures_exist():
-    targets = re.findall(r"\]\(([^)#]+)\)", README)
+    targets = re.findall(r"\]\(([^)#\s]+)", README)
     assert targets
     assert [target for target in targets if not target.startswith("http") and not (ROOT / target).exists()] == []
 
