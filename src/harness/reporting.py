@@ -19,7 +19,7 @@ from dalle.evaluation.samples import RerankedSamples, read_reranked
 from dalle.evaluation.table import read_rows
 from dalle.generation.decoding import decode_codes
 from dalle.generation.encoding import encode_images
-from dalle.prior.masks import layer_masks, sequence_mask
+from dalle.prior.masks import sequence_mask
 from dalle.prior.model import load_prior
 from dalle.report.figures.attention_masks import attention_masks
 from dalle.report.figures.best_of import best_of
@@ -172,7 +172,7 @@ def _reconstructions(evidence: Evidence) -> Figure:
 def _masks() -> Figure:
     """One of each kind of mask that the trained prior has, in the order of its layers."""
     config = load_prior(Path("models/prior")).config
-    kinds = dict.fromkeys(layer_masks(config.layers))
+    kinds = dict.fromkeys(config.masks)
     masks = {kind: sequence_mask(kind, config.text_length, config.grid_size, config.conv_kernel).numpy() for kind in kinds}
     return attention_masks(masks, config.text_length, config.grid_size)
 

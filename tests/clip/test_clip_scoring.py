@@ -3,12 +3,17 @@ import pytest
 import torch
 
 from dalle.clip.model import clip_text_tokens
-from dalle.clip.scoring import clip_scores
+from dalle.clip import scoring
 
 
 @pytest.fixture
 def candidates():
     return np.random.default_rng(0).integers(0, 256, (12, 5, 32, 32, 3), dtype=np.uint8)
+
+
+def clip_scores(clip, tokenizer, captions, candidates, **settings):
+    flat = candidates.reshape(-1, *candidates.shape[2:])
+    return scoring.clip_scores(clip, tokenizer, captions, lambda rows: flat[rows], num_candidates=candidates.shape[1], **settings)
 
 
 def test_scores_are_cosines_of_each_caption_with_its_own_candidates(clip, tokenizer, captions, candidates):
@@ -40,14 +45,12 @@ def test_half_precision_agrees_to_its_digits(clip, tokenizer, captions, candidat
     np.testing.assert_allclose(half, exact, atol=0.03)
 
 
-def test_candidates_may_stay_on_disk(clip, tokenizer, captions, candidates, tmp_path):
-    np.save(tmp_path / "candidates.npy", candidates)
-    mapped = np.load(tmp_path / "candidates.npy", mmap_mode="r")
-    np.testing.assert_array_equal(
-        clip_scores(clip, tokenizer, captions, mapped), clip_scores(clip, tokenizer, captions, candidates)
-    )
+def test_one_batch_of_pictures_exists_at_a_time(clip, tokenizer, captions, candidates):
+    flat, asked = candidates.reshape(-1, 32, 32, 3), []
 
+    def images(rows):
+        asked.append((rows.start, rows.stop))
+        return flat[rows]
 
-def test_a_wrong_shape_is_told(clip, tokenizer, captions, candidates):
-    with pytest.raises(ValueError, match=r"with 11 captions, got \(12, 5, 32, 32, 3\)"):
-        clip_scores(clip, tokenizer, captions[:11], candidates)
+    scoring.clip_scores(clip, tokenizer, captions, images, num_candidates=5, batch_size=25)
+    assert asked == [(0, 25), (25, 50), (50, 60)]

@@ -1,6 +1,6 @@
 """Similarities between captions and their candidate images (PAPER 5)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -21,29 +21,29 @@ def clip_scores(
     clip: "open_clip.CLIP",
     tokenizer: CaptionTokenizer,
     captions: Sequence[str],
-    images: np.ndarray,
+    images: Callable[[slice], np.ndarray],
     *,
+    num_candidates: int,
     batch_size: int = 256,
     precision: Literal["bf16", "fp32"] = "fp32",
 ) -> np.ndarray:
-    """Cosine similarities float32 (C, N) of C captions with N candidates each; `images` are uint8 (C, N, H, W, 3).
+    """Cosine similarities float32 (C, N) of C captions with N candidates each.
 
-    A caption is encoded once. `images` may be a memory map: one batch of it is in memory at a time.
+    `images(rows)` gives rows of the C * N candidates, caption by caption, as uint8 (rows, H, W, 3): pixels exist for one batch
+    at a time, since all candidates of the paper's 30,000 captions would fill terabytes.
     """
-    if images.ndim != 5 or images.shape[0] != len(captions):
-        raise ValueError(f"images must be (captions, candidates, H, W, 3) with {len(captions)} captions, got {images.shape}")
     clip.eval()
-    num_captions, num_candidates = images.shape[:2]
-    flat = images.reshape(-1, *images.shape[2:])
-    starts = range(0, len(flat), batch_size)
+    scores = np.empty(len(captions) * num_candidates, dtype=np.float32)
     with autocast(_device(clip), precision):
         text_embeddings = encode_captions(clip, tokenizer, captions, batch_size=batch_size)
-        similarities = []
-        for start in track(starts, what="clip scores", unit="batches"):
-            image_embeddings = encode_images(clip, images_to_tensor(flat[start : start + batch_size]).to(_device(clip)))
-            owners = torch.arange(start, start + len(image_embeddings), device=image_embeddings.device) // num_candidates
-            similarities.append((image_embeddings * text_embeddings[owners]).sum(dim=-1))
-    return torch.cat(similarities).float().cpu().numpy().reshape(num_captions, num_candidates)
+    for start in track(range(0, len(scores), batch_size), what="clip scores", unit=f"x {batch_size} images"):
+        rows = slice(start, min(start + batch_size, len(scores)))
+        pixels = images_to_tensor(images(rows)).to(_device(clip))
+        with autocast(_device(clip), precision):
+            image_embeddings = encode_images(clip, pixels)
+        owners = torch.arange(rows.start, rows.stop, device=image_embeddings.device) // num_candidates
+        scores[rows] = (image_embeddings * text_embeddings[owners]).sum(dim=-1).float().cpu().numpy()
+    return scores.reshape(len(captions), num_candidates)
 
 
 @torch.inference_mode()
