@@ -1,17 +1,12 @@
-"""The `dalle` command: which parameters the pipeline runs with, and which runs made what is on disk."""
+"""The `dalle` command: parameters, runs, and where a number comes from."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from harness import presets, tracking
 from harness.failures import exit_code_of
-from harness.lineage import read_record
-from harness.params import load_params, read_yaml
-from harness.pipeline import read_pipeline
-from harness.stage import is_alive, workspace_root
 
-PARAMS, PRESETS = Path("params.yaml"), Path("presets")
+PARAMS, PRESETS, PIPELINE = Path("params.yaml"), Path("presets"), Path("dvc.yaml")
 
 
 def main(arguments: list[str] | None = None, tree: type | None = None) -> None:
@@ -27,12 +22,21 @@ def _parser() -> argparse.ArgumentParser:
     preset.add_argument("assignments", nargs="*", metavar="KEY=VALUE", help="parameters to change on top of it")
     preset.set_defaults(action=_preset)
     runs = commands.add_parser("runs", help="show which run made the outputs of each stage")
-    runs.add_argument("--close-stale", action="store_true", help="mark runs without a living process as KILLED")
     runs.set_defaults(action=_runs)
+    upload = commands.add_parser("upload", help="send runs that wait here to MLflow, and wait until they are there")
+    upload.set_defaults(action=_upload)
+    trace = commands.add_parser("trace", help="show what a figure, a metric or any other output was made from")
+    trace.add_argument("path", help="an output of a stage, or the name of a figure such as best_of-coco")
+    trace.set_defaults(action=_trace)
     return parser
 
 
+# every command imports what it needs itself: torch and MLflow take a second each
+
+
 def _preset(options: argparse.Namespace, tree: type | None) -> None:
+    from harness import presets
+
     if options.name is None:
         _list_presets()
         return
@@ -43,6 +47,9 @@ def _preset(options: argparse.Namespace, tree: type | None) -> None:
 
 
 def _list_presets() -> None:
+    from harness import presets
+    from harness.params import read_yaml
+
     nearest, differing = presets.active_preset(read_yaml(PARAMS), PRESETS)
     for name in presets.preset_names(PRESETS):
         print(f"{'*' if name == nearest and not differing else ' '} {name:10} {presets.description(name, PRESETS)}")
@@ -53,22 +60,51 @@ def _list_presets() -> None:
 
 
 def _runs(options: argparse.Namespace, tree: type | None) -> None:
-    params, root = load_params(PARAMS, tree), workspace_root()
-    client = tracking.connect(root)
-    if options.close_stale:
-        experiment = tracking.experiment_id(client, params.run.experiment)
-        stale = tracking.close_stale_runs(client, experiment, root, is_alive(root)) if experiment else []
-        for run in stale:
-            print(f"marked as KILLED: {run.info.run_name} {run.info.run_id}")
-    stages = read_pipeline(Path("dvc.yaml"), read_yaml(PARAMS))
+    from harness.lineage import read_record
+    from harness.params import load_params, read_yaml
+    from harness.pipeline import read_pipeline
+    from harness.tracking import known_runs
+
+    load_params(PARAMS, tree)
+    stages = read_pipeline(PIPELINE, read_yaml(PARAMS))
     records = {stage.address: read_record(stage) for stage in stages}
-    statuses = tracking.run_statuses(client, [record.run_id for record in records.values() if record and record.run_id])
+    _send_finished()
+    runs = known_runs(_root(), [record.run for record in records.values() if record and record.run])
     for stage, record in records.items():
         if record is None:
             print(f"{stage:24} not run")
         else:
-            run = f"{record.run_id} {statuses[record.run_id]}" if record.run_id else "not tracked"
-            print(f"{stage:24} {record.seconds:8.1f} s  {run}")
+            print(f"{stage:24} {record.seconds:8.1f} s  {runs.get(record.run or '', 'not tracked')}")
+
+
+def _upload(options: argparse.Namespace, tree: type | None) -> None:
+    from harness.journal import journals
+
+    if not _send_finished():
+        raise ValueError(f"{len(journals(_root()))} runs could not be sent; they wait in .tracking/")
+    print("MLflow has every run that has ended")
+
+
+def _send_finished() -> bool:
+    from harness.uploader import upload_finished
+
+    problem = upload_finished(_root())
+    if problem is not None:
+        print(f"WARNING: MLflow cannot be reached: {problem}", file=sys.stderr)
+    return problem is None
+
+
+def _trace(options: argparse.Namespace, tree: type | None) -> None:
+    from harness.trace import trace
+
+    for line in trace(options.path, PIPELINE, PARAMS, PRESETS, _root()):
+        print(line)
+
+
+def _root() -> Path:
+    from harness.lineage import workspace_root
+
+    return workspace_root()
 
 
 if __name__ == "__main__":

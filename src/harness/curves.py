@@ -66,9 +66,8 @@ class Curves:
         os.replace(temporary, self._path)
         self._file = open(self._path, "a", encoding="utf-8")
         self._last = (step - 1, time.monotonic())
-        self._tracker.resume()
         for kept, point in self.points().items():
-            self._tracker.metrics(kept, point)  # fills in what an unreachable server missed
+            self._tracker.metrics(kept, point)  # for a server that does not have them yet
 
     def export(self, path: Path) -> None:
         """Write the table: `step` and a column a metric, sorted, empty where a metric was not reported."""

@@ -1,24 +1,40 @@
 """Which run made what: `runs/STAGE[-ITEM].json` beside the outs, and the commit the code came from."""
 
 import json
+import os
 import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from harness.pipeline import StageEntry
+from harness.pipeline import StageEntry, ancestors
 
 CODE_PATHS = ("src", "stages", "dvc.yaml")  # not dvc.lock: DVC rewrites it after every stage
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """The MLflow run behind a stage's outs (None: tracking was off) and how long they took."""
+    """The run behind a stage's outs (None: tracking was off), what it was made from, and how long it took.
+
+    `params` are the stage's own leaves of params.yaml, `data` the digests of the deps that are not code, `upstream` the
+    runs that made those, by stage label; `commit` is None where there is no git, `dirty` where git would not say.
+    """
 
     stage: str
-    run_id: str | None
+    run: str | None
+    params: dict[str, Any]
+    data: dict[str, str]
+    upstream: dict[str, str | None]
+    commit: str | None
+    dirty: bool | None
     seconds: float
     throughput: dict[str, float]
-    upstream: dict[str, str | None]
+
+
+def workspace_root() -> Path:
+    """The workspace, also from the temporary copy in which `dvc exp run --queue` runs a stage."""
+    return Path(os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
 
 
 def write_record(record: RunRecord, path: Path) -> None:
@@ -33,19 +49,26 @@ def read_record(stage: StageEntry, folder: Path = Path("runs")) -> RunRecord | N
         return None
 
 
-def upstream_runs(stages: tuple[StageEntry, ...]) -> dict[str, str | None]:
-    """Run ids of the stages that made this one's inputs, by label."""
+def upstream_runs(stages: Sequence[StageEntry]) -> dict[str, str | None]:
+    """The runs of the stages that made this one's inputs, by label."""
     records = {stage.label: read_record(stage) for stage in stages}
-    return {label: record.run_id for label, record in sorted(records.items()) if record is not None}
+    return {label: record.run for label, record in sorted(records.items()) if record is not None}
 
 
-def git_tags() -> dict[str, str]:
-    """The commit, and whether the code differs from it; empty where there is no git or no commit."""
-    commit = _git("rev-parse", "HEAD")
-    if not commit:
-        return {}
-    dirty = _git("status", "--porcelain", "--", *CODE_PATHS)
-    return {"mlflow.source.git.commit": commit, "git.dirty": "unknown" if dirty is None else str(bool(dirty)).lower()}
+def all_params(pipeline: Sequence[StageEntry], stage: StageEntry, own: Mapping[str, Any]) -> dict[str, Any]:
+    """Every parameter that the result of `stage` depends on: `own`, and what the stages before it recorded as used."""
+    params: dict[str, Any] = {}
+    for entry in ancestors(pipeline, stage):
+        record = read_record(entry)
+        params |= record.params if record else {}
+    return {**params, **own}
+
+
+def git_state() -> tuple[str | None, bool | None]:
+    """The commit, and whether the code differs from it; None where git does not say."""
+    commit = _git("rev-parse", "HEAD") or None
+    dirty = _git("status", "--porcelain", "--", *CODE_PATHS) if commit else None
+    return commit, None if dirty is None else bool(dirty)
 
 
 def _git(*arguments: str) -> str | None:

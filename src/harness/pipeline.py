@@ -70,6 +70,17 @@ def upstream_stages(pipeline: tuple[StageEntry, ...], stage: StageEntry) -> tupl
     )
 
 
+def ancestors(pipeline: tuple[StageEntry, ...], stage: StageEntry) -> tuple[StageEntry, ...]:
+    """All stages before `stage` that its outs depend on, in the pipeline's order."""
+    found: set[StageEntry] = set()
+    pending = [stage]
+    while pending:
+        new = set(upstream_stages(pipeline, pending.pop())) - found
+        found |= new
+        pending += new
+    return tuple(entry for entry in pipeline if entry in found)
+
+
 def _entries(name: str, body: Any, params: Mapping[str, Any], path: Path) -> Iterator[StageEntry]:
     if not isinstance(body, Mapping) or "matrix" in body:
         raise ConfigError(f"{path}: stages.{name}: expected a plain stage or one with 'foreach'")

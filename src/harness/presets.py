@@ -66,13 +66,20 @@ def apply_preset(name: str, assignments: list[str], params_path: Path, folder: P
 def active_preset(params: Mapping[str, Any], folder: Path) -> tuple[str, list[str]]:
     """The preset whose values are nearest to `params`, and how they differ from it."""
     leaves = flatten(params)
+    nearest, preset = nearest_preset(leaves, folder)
+    return nearest, differences(preset, leaves)
+
+
+def nearest_preset(leaves: Mapping[str, Any], folder: Path) -> tuple[str, dict[str, Any]]:
+    """The preset that shares most values with `leaves` (by dotted key, not necessarily all), and all of its own."""
     base = read_text(folder / f"{DEFAULT}.yaml")
-    found = {DEFAULT: base}
+    found = {DEFAULT: flatten(parse_yaml(base, DEFAULT))}
     for name in preset_names(folder)[1:]:
-        found[name] = _replace(base, _preset_edits(base, read_text(folder / f"{name}.yaml"), name))
-    lists = {name: differences(flatten(parse_yaml(text, name)), leaves) for name, text in found.items()}
-    nearest = min(lists, key=lambda name: len(lists[name]))
-    return nearest, lists[nearest]
+        text = _replace(base, _preset_edits(base, read_text(folder / f"{name}.yaml"), name))
+        found[name] = flatten(parse_yaml(text, name))
+    absent = object()
+    nearest = min(found, key=lambda name: sum(found[name].get(key, absent) != value for key, value in leaves.items()))
+    return nearest, found[nearest]
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

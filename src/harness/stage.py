@@ -1,10 +1,12 @@
 """What every script in stages/ runs in: checked inputs, a resumable log and checkpoint, whole outputs, a tracked run."""
 
+import dataclasses
 import math
 import os
 import shutil
 import sys
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -19,13 +21,14 @@ from harness.curves import Curves
 from harness.failures import exit_code_of, stop_signals_interrupt
 from harness.fingerprint import Fingerprint, digest_of, take_fingerprint, verify_unchanged
 from harness.hardware import configure_torch
-from harness.lineage import CODE_PATHS, RunRecord, git_tags, upstream_runs, write_record
-from harness.locks import hold, is_held
+from harness.journal import open_journal
+from harness.lineage import CODE_PATHS, RunRecord, all_params, git_state, upstream_runs, workspace_root, write_record
+from harness.locks import hold
 from harness.outputs import metrics_text, written_whole
 from harness.params import build_params, read_yaml
 from harness.pipeline import StageEntry, find_stage, read_pipeline, upstream_stages
 from harness.tracker import RunFacts, Tracker, recorded
-from harness.tracking import open_tracker
+from harness.uploader import start_uploader
 
 if TYPE_CHECKING:
     from harness.params_tree import Params
@@ -49,12 +52,11 @@ class Stage:
         device: str,
         fingerprint: Fingerprint,
         tracker: Tracker,
-        upstream: dict[str, str | None],
+        record: RunRecord,
     ) -> None:
         self.name, self.item, self.root, self.params = entry.name, entry.item, root, params
         self.finished = False
-        self._entry, self._fingerprint, self._tracker, self._upstream = entry, fingerprint, tracker, upstream
-        self._throughput: dict[str, float] = {}
+        self._entry, self._fingerprint, self._tracker, self._record = entry, fingerprint, tracker, record
         self._folder = checkpoint_folder(root, entry.label, fingerprint.key)
         self._stopwatch = _Stopwatch(self._folder / "seconds")
         self._curves_file = Path("reports/curves", f"{entry.label}.csv")
@@ -87,7 +89,7 @@ class Stage:
 
     def throughput(self, **rates: float) -> None:
         """Report speeds such as `images_per_second`: to runs/ and MLflow, never to the metrics; nan is left out."""
-        self._throughput |= {name: float(f"{rate:.4g}") for name, rate in rates.items() if math.isfinite(rate)}
+        self._record.throughput.update({name: float(f"{rate:.4g}") for name, rate in rates.items() if math.isfinite(rate)})
 
     def finish(self, metrics: Mapping[str, Any]) -> None:
         """Write metrics, curves and the run's record; the last call of every stage, which fails if its inputs have moved."""
@@ -102,15 +104,9 @@ class Stage:
             with self.output(self._curves_file) as path:
                 self.log.export(path)
         last = max(points, default=0)
-        final = {**metrics, **{f"throughput/{name}": rate for name, rate in self._throughput.items()}}
+        final = {**metrics, **{f"throughput/{name}": rate for name, rate in self._record.throughput.items()}}
         self._tracker.metrics(last, {key: value for key, value in final.items() if key not in points.get(last, {})})
-        record = RunRecord(
-            stage=self._entry.address,
-            run_id=self._tracker.run_id,
-            seconds=round(self._stopwatch.seconds, 2),
-            throughput=self._throughput,
-            upstream=self._upstream,
-        )
+        record = dataclasses.replace(self._record, seconds=round(self._stopwatch.seconds, 2))
         with self.output(f"runs/{label}.json") as path:
             write_record(record, path)
         self.finished = True
@@ -120,7 +116,10 @@ class Stage:
     def close(self) -> None:
         """Delete checkpoint and scratch: called by `run_stage` when all is recorded."""
         self.log.close()
-        shutil.rmtree(self._folder)
+        done = self._folder.with_name(f".done-{self._folder.name}")
+        shutil.rmtree(done, ignore_errors=True)  # of a process killed right here
+        self._folder.rename(done)  # a checkpoint that is half deleted would be resumed without its curves
+        shutil.rmtree(done)
 
     def _require_listed(self, path: Path) -> None:
         if not self._entry.writes(path.as_posix()):
@@ -149,16 +148,6 @@ def checkpoint_folder(root: Path, label: str, key: str) -> Path:
     return root / CHECKPOINTS / label / key
 
 
-def is_alive(root: Path) -> Callable[[str, str], bool]:
-    """Whether a process works on a stage (by its DVC name) and key in this workspace."""
-    return lambda stage, key: is_held(checkpoint_folder(root, stage.replace("@", "-"), key) / "lock")
-
-
-def workspace_root() -> Path:
-    """The workspace, also from the temporary copy in which `dvc exp run --queue` runs a stage."""
-    return Path(os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
-
-
 def _run(main: Callable[[Stage], None], name: str, item: str | None, tree: type | None) -> None:
     root = workspace_root()
     raw = read_yaml(Path("params.yaml"))
@@ -171,8 +160,9 @@ def _run(main: Callable[[Stage], None], name: str, item: str | None, tree: type 
         fingerprint = take_fingerprint(entry, raw)
         folder = checkpoint_folder(root, entry.label, fingerprint.key)
         with hold(folder / "lock", what=entry.address, wait=root != Path.cwd().resolve()):
-            upstream = upstream_runs(upstream_stages(pipeline, entry))
-            tracker = open_tracker(params.run, root, _facts(entry, raw, fingerprint, upstream, device), is_alive(root))
+            facts, record = _origin(entry, pipeline, raw, fingerprint, folder, device)
+            tracker = open_journal(params.run, root, facts)
+            start_uploader(root)
             with recorded(tracker):
                 stage = Stage(
                     entry,
@@ -181,37 +171,74 @@ def _run(main: Callable[[Stage], None], name: str, item: str | None, tree: type 
                     device=device,
                     fingerprint=fingerprint,
                     tracker=tracker,
-                    upstream=upstream,
+                    record=dataclasses.replace(record, run=tracker.run),
                 )
                 main(stage)
                 assert stage.finished, "main(stage) must end with stage.finish(metrics)"
             stage.close()
 
 
-def _facts(
-    entry: StageEntry, raw: Mapping[str, Any], fingerprint: Fingerprint, upstream: Mapping[str, str | None], device: str
-) -> RunFacts:
-    settings = {"dvc.exp_name": os.environ.get("DVC_EXP_NAME"), "dvc.exp_baseline": os.environ.get("DVC_EXP_BASELINE_REV")}
-    upstream_tags = {f"upstream.{label}": run_id for label, run_id in upstream.items()}
+def _origin(
+    entry: StageEntry,
+    pipeline: tuple[StageEntry, ...],
+    raw: Mapping[str, Any],
+    fingerprint: Fingerprint,
+    folder: Path,
+    device: str,
+) -> tuple[RunFacts, RunRecord]:
+    """What the run is made from, for the tracker and for `runs/`."""
+    commit, dirty = git_state()
+    run, attempt = _run_and_attempt(folder / "run")
+    upstream = upstream_runs(upstream_stages(pipeline, entry))
+    data = {dep: digest for dep, digest in fingerprint.deps.items() if dep.split("/")[0] not in CODE_PATHS}
     tags = {
-        **git_tags(),
-        **{key: value for key, value in {**settings, **upstream_tags}.items() if value},
+        "mlflow.source.git.commit": commit,
+        "git.dirty": commit and ("unknown" if dirty is None else str(dirty).lower()),
+        "dvc.exp_name": os.environ.get("DVC_EXP_NAME"),
+        "dvc.exp_baseline": os.environ.get("DVC_EXP_BASELINE_REV"),
+        "checkpoint.key": fingerprint.key,
         "pipeline.config": digest_of({key: value for key, value in raw.items() if key != "run"})[:12],
         "mlflow.source.name": f"stages/{entry.name}.py",
         "mlflow.source.type": "LOCAL",
         "run.device": device,
         "run.threads": str(torch.get_num_threads()),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
     }
-    data = [dep for dep in entry.deps if dep.split("/")[0] not in CODE_PATHS]
-    return RunFacts(
+    facts = RunFacts(
+        run=run,
+        attempt=attempt,
         stage=entry.address,
         name=f"{entry.name}:{entry.item}" if entry.item else entry.name,
-        key=fingerprint.key,
-        params=fingerprint.params,
-        tags=tags,
-        datasets=[(dep, fingerprint.deps[dep]) for dep in data],
+        experiment=raw["run"]["experiment"],
+        params=all_params(pipeline, entry, fingerprint.params),
+        tags={key: value for key, value in tags.items() if value},
+        upstream=upstream,
+        datasets=list(data.items()),
+        system_metrics=raw["run"]["system_metrics"],
     )
+    record = RunRecord(
+        stage=entry.address,
+        run=run,
+        params=fingerprint.params,
+        data=data,
+        upstream=upstream,
+        commit=commit,
+        dirty=dirty,
+        seconds=0.0,
+        throughput={},
+    )
+    return facts, record
+
+
+def _run_and_attempt(file: Path) -> tuple[str, int]:
+    """The run that works under a checkpoint's key, and how often it was begun before; this attempt is counted."""
+    try:
+        run, attempts = file.read_text().split()
+    except (FileNotFoundError, ValueError):
+        run, attempts = uuid.uuid4().hex, "0"
+    with written_whole(file) as path:
+        path.write_text(f"{run} {int(attempts) + 1}\n")
+    return run, int(attempts)
 
 
 class _Stopwatch:

@@ -1,4 +1,4 @@
-"""What a stage tells of itself while it runs, to whoever keeps it; the one here keeps nothing."""
+"""What a stage tells of itself while it runs, to whoever keeps it; the tracker here keeps nothing."""
 
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,29 +13,34 @@ Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 @dataclass(frozen=True, kw_only=True)
 class RunFacts:
-    """What is known of a run before it starts; `stage` and `key` together tell which run a restarted stage continues."""
+    """What is known of a run before it starts; all of it can be written as JSON.
 
+    `run` is the run's own name for ever, 32 hexadecimal digits, the same in every attempt of a stage that is killed and
+    goes on. `params` are all that the result depends on, those of the stages before included.
+    """
+
+    run: str
+    attempt: int  # 0 for the first
     stage: str  # train_dvae or sample@coco
     name: str
-    key: str
+    experiment: str
     params: Mapping[str, Any]
     tags: Mapping[str, str]
-    datasets: Sequence[tuple[str, str]]  # (path, digest)
+    upstream: Mapping[str, str | None]  # run by stage label
+    datasets: Sequence[Sequence[str]]  # (path, digest)
+    system_metrics: bool
 
 
 class Tracker:
     """Tracking switched off: takes everything, keeps nothing."""
 
-    run_id: str | None = None
+    run: str | None = None
 
     def metrics(self, step: int, metrics: Mapping[str, float]) -> None:
         pass
 
     def image(self, name: str, step: int, image: np.ndarray) -> None:
         pass
-
-    def resume(self) -> None:
-        """Points already sent are not sent again: MLflow cannot delete them, and the same update gives the same ones."""
 
     def flush(self) -> None:
         pass

@@ -1,145 +1,100 @@
-"""MLflow, and nothing else knows it: one run a stage, with an explicit end, continued when the stage is.
-
-A training never dies of tracking: whatever goes wrong here becomes one warning line, and the local curves go on.
-"""
+"""MLflow, and nothing else knows it: what a journal says of a run becomes a run there, once, however often it is sent."""
 
 import logging
 import os
 import socket
 import sqlite3
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from dalle.config import ConfigError
-from harness.locks import hold
+from harness.journal import tracking_uri
 from harness.params import as_text
-from harness.run_config import RunConfig
-from harness.tracker import RunFacts, Status, Tracker
+from harness.tracker import RunFacts, Status
 
-FLUSH_POINTS = 50
-FLUSH_SECONDS = 5.0
 MAX_PARAMS, MAX_METRICS, MAX_PARAM_LENGTH, MAX_TAG_LENGTH = 100, 1000, 6000, 8000  # MLflow's limits a call or a value
+RUN_TAG = "run"  # our name of a run: MLflow's id is its server's to choose
+
+Point = tuple[int, int, Mapping[str, float]]  # step, timestamp in ms, metrics
 
 
-class MlflowTracker(Tracker):
-    """One MLflow run; metrics are buffered because a call costs milliseconds and a batch costs the same."""
+class MlflowRun:
+    """A run on the server; everything that is sent again has no effect, so a sender may begin anew at any time."""
 
-    def __init__(self, client: Any, run_id: str) -> None:
-        self.run_id: str = run_id
-        self._client, self._broken = client, False
-        self._buffer: list[tuple[int, int, dict[str, float]]] = []  # step, timestamp in ms, metrics
-        self._last_sent: dict[str, int] = {}
-        self._flushed_at = time.monotonic()
-        self._monitor: Any = None
+    def __init__(self, client: Any, facts: RunFacts, root: Path, at: int) -> None:
+        self._client = client
+        experiment = _experiment(client, facts.experiment, root)
+        found = find_run(client, facts.run, [experiment])
+        if found is None:
+            tags = {RUN_TAG: facts.run, "dvc.stage": facts.stage, "workspace": workspace(root)}
+            found = client.create_run(experiment, run_name=facts.name, start_time=at, tags=tags)
+        self.run_id: str = found.info.run_id
+        self._sent = {key: self._last_step(key) for key in found.data.metrics}
+        if found.info.status != "RUNNING":
+            client.update_run(self.run_id, status="RUNNING")
+        self._describe(facts, set(found.data.params), bool(found.inputs and found.inputs.dataset_inputs))
+        self._monitor = _system_monitor(self.run_id, client) if facts.system_metrics else None
 
-    def metrics(self, step: int, metrics: Mapping[str, float]) -> None:
-        new = {key: float(value) for key, value in metrics.items() if step > self._last_sent.get(key, -1)}
-        if new and not self._broken:
-            self._buffer.append((step, int(time.time() * 1000), new))
-        if len(self._buffer) >= FLUSH_POINTS or time.monotonic() - self._flushed_at > FLUSH_SECONDS:
-            self.flush()
-
-    def image(self, name: str, step: int, image: np.ndarray) -> None:
-        self._try(self._client.log_image, self.run_id, image, key=name, step=step, synchronous=True)
-
-    def resume(self) -> None:
-        self._try(self._read_last_sent)
-
-    def flush(self) -> None:
-        buffer, self._buffer, self._flushed_at = self._buffer, [], time.monotonic()
-        if buffer:
-            self._try(self._send, buffer)
-
-    def text(self, name: str, content: str) -> None:
-        self._try(self._client.log_text, self.run_id, content, name)
-
-    def end(self, status: Status) -> None:
-        self.flush()
-        if self._monitor is not None:
-            self._try(self._monitor.finish)
-        self._broken = False  # one last try: a run that stays RUNNING misleads for ever
-        self._try(self._client.set_terminated, self.run_id, status)
-
-    def describe(self, facts: RunFacts, resumed: int) -> None:
-        """Tags always; params and inputs once, because MLflow refuses to log a param again."""
-        from mlflow.entities import Dataset, DatasetInput, Param, RunTag
-
-        tags = [RunTag(key, str(value)[:MAX_TAG_LENGTH]) for key, value in facts.tags.items()]
-        if resumed:
-            tags.append(RunTag("resumed", str(resumed)))
-        self._client.log_batch(self.run_id, tags=tags)
-        if resumed:
-            return
-        params = [Param(key, as_text(value)[:MAX_PARAM_LENGTH]) for key, value in facts.params.items()]
-        for batch in _batches(params, MAX_PARAMS):
-            self._client.log_batch(self.run_id, params=batch)
-        inputs = [DatasetInput(Dataset(path, digest, "local", path)) for path, digest in facts.datasets]
-        if inputs:
-            self._client.log_inputs(self.run_id, inputs)
-
-    def monitor_system(self, uri: str) -> None:
-        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
-
-        self._monitor = SystemMetricsMonitor(self.run_id, resume_logging=True, tracking_uri=uri)
-        self._monitor.start()
-
-    def _send(self, buffer: list[tuple[int, int, dict[str, float]]]) -> None:
+    def send(self, points: Sequence[Point]) -> None:
+        """Log what the server does not have: MLflow keeps both of two equal points, and deletes none."""
         from mlflow.entities import Metric
 
-        metrics = [Metric(key, value, at, step) for step, at, point in buffer for key, value in point.items()]
+        metrics = []
+        for step, at, point in points:
+            for key, value in point.items():
+                if step > self._sent.get(key, -1):
+                    metrics.append(Metric(key, value, at, step))
+                    self._sent[key] = step
         for batch in _batches(metrics, MAX_METRICS):
             self._client.log_batch(self.run_id, metrics=batch)
 
-    def _read_last_sent(self) -> None:
-        for key in self._client.get_run(self.run_id).data.metrics:
-            self._last_sent[key] = max(metric.step for metric in self._client.get_metric_history(self.run_id, key))
+    def image(self, name: str, step: int, file: Path, at: int) -> None:
+        """Log a PNG once: it is deleted when it is sent."""
+        if file.exists():
+            with Image.open(file) as image:
+                pixels = np.asarray(image.convert("RGB"))
+            self._client.log_image(self.run_id, pixels, key=name, step=step, timestamp=at, synchronous=True)
+            file.unlink()
 
-    def _try(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> None:
-        if self._broken:
-            return
-        try:
-            call(*arguments, **options)
-        except Exception as error:
-            self._broken = True
-            _warn(f"MLflow failed ({_first_line(error)}): this run goes on with its local curves only")
+    def text(self, name: str, content: str) -> None:
+        self._client.log_text(self.run_id, content, name)
 
+    def end(self, status: Status, at: int) -> None:
+        self.stop_monitor()
+        self._client.set_terminated(self.run_id, status, end_time=at)
 
-def open_tracker(config: RunConfig, root: Path, facts: RunFacts, is_alive: Callable[[str, str], bool]) -> Tracker:
-    """A tracker for a starting stage: continues the run that has the same stage and key and never finished.
+    def stop_monitor(self) -> None:
+        if self._monitor is not None:
+            self._monitor.finish()
+            self._monitor = None
 
-    `is_alive(stage, key)` tells whether a process still works on that key; other runs of the stage that are shown as
-    RUNNING in this folder are marked KILLED. Switched off or out of reach, the tracker is one that keeps nothing.
-    """
-    if not config.tracking or os.environ.get("MLFLOW_OFF", "0") not in ("", "0"):
-        _warn("tracking is off: curves go to reports/curves only")
-        return Tracker()
-    try:
-        with _first_open_lock(root):
-            client = connect(root)
-            experiment = _experiment(client, config.experiment, root)
-            close_stale_runs(client, experiment, root, is_alive, stage=facts.stage)
-            tracker = _continued(client, experiment, facts) or _created(client, experiment, root, facts)
-            if config.system_metrics:
-                tracker.monitor_system(tracking_uri(root))
-        return tracker
-    except Exception as error:
-        _warn(f"MLflow cannot be used ({_first_line(error)}): curves go to reports/curves only")
-        return Tracker()
+    def _last_step(self, key: str) -> int:
+        return max(metric.step for metric in self._client.get_metric_history(self.run_id, key))
 
+    def _describe(self, facts: RunFacts, known_params: set[str], has_inputs: bool) -> None:
+        from mlflow.entities import Dataset, DatasetInput, Param, RunTag
 
-def tracking_uri(root: Path) -> str:
-    """$MLFLOW_TRACKING_URI, or a database in the workspace: a queued experiment's working directory is deleted."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"
+        tags = {**facts.tags, **({"resumed": str(facts.attempt)} if facts.attempt else {})}
+        for label, run in facts.upstream.items():
+            found = find_run(self._client, run) if run else None
+            tags[f"upstream.{label}"] = found.info.run_id if found else run or "not tracked"
+        self._client.log_batch(self.run_id, tags=[RunTag(key, str(value)[:MAX_TAG_LENGTH]) for key, value in tags.items()])
+        params = {key: as_text(value)[:MAX_PARAM_LENGTH] for key, value in facts.params.items() if key not in known_params}
+        for batch in _batches([Param(key, value) for key, value in params.items()], MAX_PARAMS):
+            self._client.log_batch(self.run_id, params=batch)
+        if facts.datasets and not has_inputs:
+            inputs = [DatasetInput(Dataset(path, digest, "local", path)) for path, digest in facts.datasets]
+            self._client.log_inputs(self.run_id, inputs)
 
 
-def connect(root: Path) -> Any:
-    """An `MlflowClient`; the settings must be in the environment before the first import."""
+def connect(root: Path, uri: str | None = None) -> Any:
+    """An `MlflowClient` for `uri`, or for what a workspace uses now; creates the database where there is none."""
+    uri = uri or tracking_uri(root)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the default of 7 waits for minutes
@@ -150,97 +105,61 @@ def connect(root: Path) -> Any:
         raise ConfigError(f"MLflow is not installed: {error}") from None
     for name in ("alembic", "mlflow.store.db.utils", "mlflow.system_metrics"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    uri = tracking_uri(root)
     client = MlflowClient(uri)
-    client.search_experiments(max_results=1)  # creates the database where there is none
+    client.search_experiments(max_results=1)
     if uri.startswith("sqlite:///"):
-        # readers (mlflow ui) and several stages then do not block each other; the setting stays in the file
+        # readers (mlflow ui) and the uploader then do not block each other; the setting stays in the file
         with closing(sqlite3.connect(uri.removeprefix("sqlite:///").partition("?")[0], timeout=20)) as database:
             database.execute("PRAGMA journal_mode=WAL")
     return client
 
 
-def close_stale_runs(
-    client: Any, experiment: str, root: Path, is_alive: Callable[[str, str], bool], stage: str | None = None
-) -> list[Any]:
-    """Mark the runs of this folder that are shown as RUNNING without a living process as KILLED, and return them."""
-    conditions = ["attributes.status = 'RUNNING'", f"tags.workspace = '{_workspace(root)}'"]
-    if stage is not None:
-        conditions.append(f"tags.`dvc.stage` = '{stage}'")
-    runs = client.search_runs([experiment], " and ".join(conditions))
-    stale = [run for run in runs if not is_alive(run.data.tags["dvc.stage"], run.data.tags["checkpoint.key"])]
+def find_run(client: Any, run: str, experiments: Sequence[str] | None = None) -> Any | None:
+    """The MLflow run of one of our runs, or None where this server does not have it."""
+    if experiments is None:
+        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    found = client.search_runs(experiments, f"tags.{RUN_TAG} = '{run}'", max_results=1)
+    return found[0] if found else None
+
+
+def known_runs(root: Path, runs: Sequence[str]) -> dict[str, str]:
+    """`MLflow's id STATUS` of each of our runs that the server has."""
+    client = connect(root)
+    found = {run: find_run(client, run) for run in runs}
+    return {run: f"{there.info.run_id} {there.info.status}" for run, there in found.items() if there}
+
+
+def close_stale_runs(client: Any, root: Path, kept: set[str]) -> list[Any]:
+    """Mark the runs of this folder that are shown as RUNNING, but whose journal is gone (not in `kept`), as KILLED."""
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    condition = f"attributes.status = 'RUNNING' and tags.workspace = '{workspace(root)}'"
+    stale = [run for run in client.search_runs(experiments, condition) if run.data.tags.get(RUN_TAG) not in kept]
     for run in stale:
         client.set_terminated(run.info.run_id, "KILLED")
     return stale
 
 
-def run_statuses(client: Any, run_ids: Sequence[str]) -> dict[str, str]:
-    """Status by run id; 'unknown' for a run that this server does not have."""
-    from mlflow.exceptions import MlflowException
-
-    statuses = {}
-    for run_id in run_ids:
-        try:
-            statuses[run_id] = client.get_run(run_id).info.status
-        except MlflowException:
-            statuses[run_id] = "unknown"
-    return statuses
-
-
-def experiment_id(client: Any, name: str) -> str | None:
-    found = client.get_experiment_by_name(name)
-    return found.experiment_id if found else None
-
-
-def _experiment(client: Any, name: str, root: Path) -> str:
-    local = tracking_uri(root).startswith("sqlite:")
-    location = (root / "mlruns").as_uri() if local else None
-    return experiment_id(client, name) or client.create_experiment(name, artifact_location=location)
-
-
-def _continued(client: Any, experiment: str, facts: RunFacts) -> MlflowTracker | None:
-    found = client.search_runs(
-        [experiment],
-        f"tags.`dvc.stage` = '{facts.stage}' and tags.`checkpoint.key` = '{facts.key}' and attributes.status != 'FINISHED'",
-        max_results=1,
-        order_by=["attributes.start_time DESC"],
-    )
-    if not found:
-        return None
-    run = found[0]
-    client.update_run(run.info.run_id, status="RUNNING")
-    tracker = MlflowTracker(client, run.info.run_id)
-    tracker.describe(facts, resumed=int(run.data.tags.get("resumed", "0")) + 1)
-    return tracker
-
-
-def _created(client: Any, experiment: str, root: Path, facts: RunFacts) -> MlflowTracker:
-    tags = {"dvc.stage": facts.stage, "checkpoint.key": facts.key, "workspace": _workspace(root)}
-    run = client.create_run(experiment, run_name=facts.name, tags=tags)
-    tracker = MlflowTracker(client, run.info.run_id)
-    tracker.describe(facts, resumed=0)
-    return tracker
-
-
-@contextmanager
-def _first_open_lock(root: Path) -> Iterator[None]:
-    """Several processes that create one new database at once destroy each other's tables."""
-    with hold(root / ".checkpoints" / "mlflow.lock", what="the opening of the MLflow database", wait=True):
-        yield
-
-
-def _workspace(root: Path) -> str:
+def workspace(root: Path) -> str:
     """On a shared server only the runs of this folder on this machine are ours to close."""
     return f"{socket.gethostname()}:{root}".replace("'", "_")
 
 
+def _experiment(client: Any, name: str, root: Path) -> str:
+    found = client.get_experiment_by_name(name)
+    if found:
+        return found.experiment_id
+    local = (root / "mlruns").as_uri() if client.tracking_uri.startswith("sqlite:") else None
+    return client.create_experiment(name, artifact_location=local)
+
+
+def _system_monitor(run_id: str, client: Any) -> Any:
+    """MLflow's own monitor: what it measures is the whole machine, so it may run beside the stage."""
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+    monitor = SystemMetricsMonitor(run_id, resume_logging=True, tracking_uri=client.tracking_uri)
+    monitor.start()
+    return monitor
+
+
 def _batches(items: list[Any], size: int) -> Iterator[list[Any]]:
     return (items[start : start + size] for start in range(0, len(items), size))
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
-
-
-def _warn(message: str) -> None:
-    print(f"WARNING: {message}", file=sys.stderr)

@@ -5,7 +5,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -215,12 +215,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def tracked_project(project: Path, empty_database: Path) -> Path:
+def tracked_project(project: Path, empty_database: Path) -> Iterator[Path]:
     """The toy project with tracking on and a database of its own."""
     shutil.copy(empty_database, project / "mlflow.db")
     params = project / "params.yaml"
     params.write_text(params.read_text().replace("tracking: false", "tracking: true"))
-    return project
+    yield project
+    shutil.rmtree(project / ".tracking", ignore_errors=True)  # the uploader sees that and goes
 
 
 @pytest.fixture

@@ -14,11 +14,13 @@ from ruamel.yaml import YAML
 from harness.fingerprint import digest_of_path
 from harness.stage import execute
 from harness.tracking import connect
+from harness.uploader import upload_finished
 
 SOURCES = Path(__file__).parents[2] / "src"
 
 
 def all_runs(root: Path) -> list:
+    assert upload_finished(root) is None
     client = connect(root)
     experiment = client.get_experiment_by_name("toy")
     return [] if experiment is None else client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"])
@@ -39,7 +41,7 @@ def test_kill_9_then_rerun_is_one_run_with_every_point_once(tracked_project, sta
     assert f"train is already running (process {killed.pid})" in capsys.readouterr().err
     killed.kill()
     killed.wait()
-    assert [run.info.status for run in all_runs(tracked_project)] == ["RUNNING"]
+    assert [run.info.status for run in all_runs(tracked_project)] == ["KILLED"], "kill -9 is noticed from outside"
 
     resumed = start("train")
     assert resumed.wait() == 0, resumed.communicate()[1]
@@ -49,7 +51,7 @@ def test_kill_9_then_rerun_is_one_run_with_every_point_once(tracked_project, sta
     assert [metric.step for metric in history] == list(range(12))
     table = (tracked_project / "reports/curves/train.csv").read_text().splitlines()
     assert table[0] == "step,train/total" and [int(line.split(",")[0]) for line in table[1:]] == list(range(12))
-    assert json.loads((tracked_project / "runs/train.json").read_text())["run_id"] == run.info.run_id
+    assert json.loads((tracked_project / "runs/train.json").read_text())["run"] == run.data.tags["run"]
     expected = sum(step * 1e-4 for step in range(12))
     assert float((tracked_project / "models/toy.txt").read_text()) == pytest.approx(expected, rel=1e-12)
     assert not list((tracked_project / ".checkpoints/train").glob("*/state.pt"))

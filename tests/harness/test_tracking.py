@@ -1,18 +1,24 @@
+"""From journals to a real MLflow database: what arrives there, once, under which status."""
+
+import json
 import shutil
 import sqlite3
+import subprocess
 import sys
 import warnings
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from harness.locks import hold
+from harness.journal import FOLDER, Journal, journals, open_journal
 from harness.run_config import RunConfig
-from harness.stage import execute, is_alive
-from harness.tracker import RunFacts, Tracker
-from harness.tracking import close_stale_runs, connect, open_tracker
+from harness.stage import execute
+from harness.tracker import RunFacts
+from harness.tracking import connect, find_run
+from harness.uploader import Uploads, upload_finished
 
 RUN = RunConfig(
     experiment="toy",
@@ -24,15 +30,18 @@ RUN = RunConfig(
     tracking=True,
     system_metrics=False,
 )
-
-
-def facts(stage: str = "train", key: str = "k1", **changes) -> RunFacts:
-    values = {"name": stage, "params": {}, "tags": {}, "datasets": [], **changes}
-    return RunFacts(stage=stage, key=key, **values)
-
-
-def nobody(stage: str, key: str) -> bool:
-    return False
+FACTS = RunFacts(
+    run="a" * 32,
+    attempt=0,
+    stage="train",
+    name="train",
+    experiment="toy",
+    params={"train.rate": 1e-4},
+    tags={},
+    upstream={},
+    datasets=[],
+    system_metrics=False,
+)
 
 
 @pytest.fixture
@@ -43,123 +52,185 @@ def root(tmp_path, empty_database, monkeypatch):
     return tmp_path
 
 
-def run_of(root: Path, tracker: Tracker):
-    return connect(root).get_run(tracker.run_id)
+def opened(root: Path, **changes) -> Journal:
+    journal = open_journal(RUN, root, replace(FACTS, **changes))
+    assert isinstance(journal, Journal)
+    return journal
 
 
-def history(root: Path, tracker: Tracker, key: str) -> list[int]:
-    return [metric.step for metric in connect(root).get_metric_history(tracker.run_id, key)]
+def die(journal: Journal) -> None:
+    """What kill -9 leaves: no last event, and a file that nobody has open."""
+    journal._file.close()
+
+
+def arrived(root: Path, run: str = FACTS.run):
+    return find_run(connect(root), run)
+
+
+def history(root: Path, key: str) -> list[int]:
+    return [metric.step for metric in connect(root).get_metric_history(arrived(root).info.run_id, key)]
 
 
 def test_a_run_says_what_it_is_made_from(root):
+    before = opened(root, run="b" * 32, stage="prepare", name="prepare")
+    before.end("FINISHED")
     long = "x" * 7000
-    tracker = open_tracker(
-        RUN,
+    journal = opened(
         root,
-        facts(
-            "sample@coco",
-            name="sample:coco",
-            params={**{f"sample.p{index}": index for index in range(250)}, "sample.long": long, "sample.sweep": [1, 2]},
-            tags={"upstream.train": "abc"},
-            datasets=[("data/rows", "0123456789abcdef0123456789abcdef")],
-        ),
-        nobody,
+        stage="sample@coco",
+        name="sample:coco",
+        params={**{f"sample.p{index}": index for index in range(250)}, "sample.long": long, "sample.sweep": [1, 2]},
+        upstream={"prepare": "b" * 32, "train": "c" * 32, "report": None},
+        datasets=[("data/rows", "0123456789abcdef0123456789abcdef")],
     )
-    tracker.image("recon", 20, np.zeros((4, 4, 3), np.uint8))
-    tracker.end("FINISHED")
-    run = run_of(root, tracker)
+    journal.image("recon", 20, np.zeros((4, 4, 3), np.uint8))
+    journal.end("FINISHED")
+    assert upload_finished(root) is None
+    run = arrived(root)
     assert (run.info.status, run.info.run_name, len(run.data.params)) == ("FINISHED", "sample:coco", 252)
     assert run.data.params["sample.sweep"] == "[1, 2]" and run.data.params["sample.long"] == long[:6000]
-    assert run.data.tags["upstream.train"] == "abc" and run.data.tags["dvc.stage"] == "sample@coco"
+    assert run.data.tags["dvc.stage"] == "sample@coco"
+    assert run.data.tags["upstream.prepare"] == arrived(root, "b" * 32).info.run_id, "MLflow's own id, where it has one"
+    assert (run.data.tags["upstream.train"], run.data.tags["upstream.report"]) == ("c" * 32, "not tracked")
     (dataset,) = [entry.dataset for entry in run.inputs.dataset_inputs]
     assert (dataset.name, dataset.digest) == ("data/rows", "0123456789abcdef0123456789abcdef")
     assert run.info.artifact_uri.startswith((root / "mlruns").as_uri())
     assert len(list((root / "mlruns").rglob("recon*.png"))) == 1
+    assert list((root / FOLDER).iterdir()) == [root / FOLDER / "uploader.lock"], "what was sent is not kept"
 
 
-def test_points_are_sent_in_batches_and_all_of_them_before_a_checkpoint(root):
-    tracker = open_tracker(RUN, root, facts(), nobody)
-    for step in range(70):
-        tracker.metrics(step, {"train/loss": 1.0})
-    assert history(root, tracker, "train/loss") == list(range(50))
-    tracker.flush()
-    assert history(root, tracker, "train/loss") == list(range(70))
+def test_a_living_run_is_followed(root):
+    journal, uploads = opened(root), Uploads(root)
+    for step in range(3):
+        journal.metrics(step, {"train/loss": 1.0})
+        assert uploads.advance() is None
+        assert history(root, "train/loss") == list(range(step + 1)) and arrived(root).info.status == "RUNNING"
+    journal.end("FAILED")
+    uploads.advance()
+    assert arrived(root).info.status == "FAILED" and not journals(root)
 
 
-def test_a_restart_with_the_same_key_continues_the_run_and_sends_nothing_twice(root):
-    first = open_tracker(RUN, root, facts(params={"a": 1}), nobody)
+def test_a_run_that_is_killed_and_goes_on_is_one_run_with_every_point_once(root):
+    first = opened(root)
     for step in range(5):
         first.metrics(step, {"train/loss": 1.0})
-    first.flush()
-    second = open_tracker(RUN, root, facts(params={"a": 1}), nobody)
-    second.resume()
+    with open(first.path, "a") as file:
+        file.write('{"event": "metrics", "step": 5, "met')  # cut off in the middle of a line
+    die(first)
+    Uploads(root).advance()
+    killed = arrived(root)
+    assert killed.info.status == "KILLED" and not journals(root)
+    second = opened(root, attempt=1)
     for step in range(3, 8):
         second.metrics(step, {"train/loss": 1.0, "valid/psnr_db": 2.0})
     second.end("FINISHED")
-    assert second.run_id == first.run_id and run_of(root, second).data.tags["resumed"] == "1"
-    assert history(root, second, "train/loss") == list(range(8))
-    assert history(root, second, "valid/psnr_db") == list(range(3, 8))
-    third = open_tracker(RUN, root, facts(params={"a": 1}), nobody)
-    assert third.run_id != first.run_id, "a finished run is never continued"
+    Uploads(root).advance()
+    run = arrived(root)
+    assert run.info.run_id == killed.info.run_id and run.info.status == "FINISHED" and run.data.tags["resumed"] == "1"
+    assert history(root, "train/loss") == list(range(8)) and history(root, "valid/psnr_db") == list(range(3, 8))
 
 
-def test_runs_left_by_kill_9_are_closed_unless_their_process_lives(root):
-    dead, living, other_stage = (
-        open_tracker(RUN, root, facts(stage, key), nobody)
-        for stage, key in (("train", "dead"), ("train", "living"), ("sample", "x"))
-    )
-    # the second tracker closed the first when it started: put it back to what kill -9 leaves
-    connect(root).update_run(dead.run_id, status="RUNNING")
-    with hold(root / ".checkpoints/train/living/lock", what="train", wait=False):
-        open_tracker(RUN, root, facts("train", "new"), is_alive(root))
-        statuses = [run_of(root, tracker).info.status for tracker in (dead, living, other_stage)]
-        assert statuses == ["KILLED", "RUNNING", "RUNNING"]
-        experiment = run_of(root, dead).info.experiment_id
-        assert len(close_stale_runs(connect(root), experiment, root, is_alive(root))) == 2  # sample, and train's "new"
-    assert run_of(root, living).info.status == "RUNNING"
+@pytest.mark.parametrize("lost_after", range(1, 9))
+def test_an_uploader_that_dies_anywhere_sends_nothing_twice_and_loses_nothing(root, lost_after):
+    """The client breaks after its n-th call; another uploader begins anew."""
+    journal = opened(root, datasets=[("data/rows", "0" * 32)])
+    for step in range(4):
+        journal.metrics(step, {"train/loss": 1.0})
+    journal.image("recon", 3, np.zeros((4, 4, 3), np.uint8))
+    journal.metrics(4, {"train/loss": 1.0})
+    journal.end("FINISHED")
+    calls = 0
+
+    class Breaking:
+        def __init__(self, client):
+            self._client = client
+
+        def __getattr__(self, name):
+            value = getattr(self._client, name)
+            if not callable(value) or not name.startswith(("create_run", "log_", "set_", "update_")):
+                return value
+
+            def call(*arguments, **options):
+                nonlocal calls
+                calls += 1
+                result = value(*arguments, **options)
+                if calls == lost_after:
+                    raise ConnectionError("lost the answer")
+                return result
+
+            return call
+
+    uploads = Uploads(root)
+    uploads._clients._clients[f"sqlite:///{root / 'mlflow.db'}"] = Breaking(connect(root))
+    first = uploads.advance()
+    assert first == ("lost the answer" if calls >= lost_after else None)
+    assert Uploads(root).advance() is None
+    run = arrived(root)
+    assert run.info.status == "FINISHED" and history(root, "train/loss") == list(range(5))
+    assert run.data.params == {"train.rate": "0.0001"} and len(run.inputs.dataset_inputs) == 1
+    assert not journals(root)
 
 
-def test_runs_of_another_workspace_on_the_same_server_are_left_alone(root, tmp_path, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{root / 'mlflow.db'}")
-    theirs = open_tracker(RUN, tmp_path / "theirs", facts(key="a"), nobody)
-    open_tracker(RUN, tmp_path / "ours", facts(key="b"), nobody)
-    assert run_of(root, theirs).info.status == "RUNNING"
-
-
-@pytest.mark.parametrize("environment", [{"MLFLOW_OFF": "1"}, {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}])
-def test_switched_off_or_out_of_reach_is_a_warning(root, capsys, monkeypatch, environment):
+def test_runs_wait_while_a_server_is_out_of_reach(root, capsys, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    journal = opened(root)
+    journal.metrics(0, {"train/loss": 1.0})
+    journal.end("FINISHED")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        tracker = open_tracker(RUN, root, facts(), nobody)
-    assert tracker.run_id is None
-    error = capsys.readouterr().err
-    assert error.startswith("WARNING: ") and error.rstrip().endswith("curves go to reports/curves only")
+        assert "127.0.0.1" in upload_finished(root)
+    assert journals(root) == [journal.path]
+    capsys.readouterr()
+    opened(root, run="b" * 32).end("FINISHED")
+    assert capsys.readouterr().err.count("WARNING: MLflow cannot be reached (") == 2, "said at start and end of every stage"
 
 
-def test_mlflow_not_installed_is_a_warning(root, capsys, monkeypatch):
+def test_a_database_that_cannot_be_written_keeps_the_runs_here(root):
+    journal = opened(root)
+    journal.end("FINISHED")
+    database = f"sqlite:///file:{root / 'mlflow.db'}?mode=ro&uri=true"
+    uploads = Uploads(root)
+    uploads._clients._clients[f"sqlite:///{root / 'mlflow.db'}"] = connect_read_only(database)
+    assert "readonly" in uploads.advance() and journals(root) == [journal.path]
+    assert upload_finished(root) is None and arrived(root).info.status == "FINISHED"
+
+
+def connect_read_only(uri: str):
+    from mlflow import MlflowClient
+
+    return MlflowClient(uri)
+
+
+def test_switched_off_is_a_warning(root, capsys, monkeypatch):
+    monkeypatch.setenv("MLFLOW_OFF", "1")
+    assert open_journal(RUN, root, FACTS).run is None
+    assert open_journal(replace(RUN, tracking=False), root, FACTS).run is None
+    assert capsys.readouterr().err.count("WARNING: tracking is off: curves go to reports/curves only") == 2
+    assert not (root / FOLDER).exists()
+
+
+def test_mlflow_not_installed_leaves_the_run_here(root, monkeypatch):
+    opened(root).end("FINISHED")
     monkeypatch.setitem(sys.modules, "mlflow", None)
-    assert open_tracker(RUN, root, facts(), nobody).run_id is None
-    assert "MLflow is not installed" in capsys.readouterr().err
+    assert upload_finished(root).startswith("MLflow is not installed") and len(journals(root)) == 1
 
 
-def test_a_server_lost_on_the_way_is_one_warning_and_the_training_goes_on(root, capsys):
-    tracker = open_tracker(RUN, root, facts(), nobody)
+def test_a_full_disk_costs_the_journal_but_not_the_training(root, capsys):
+    journal = opened(root)
+    die(journal)
+    journal._file = open("/dev/full", "w")
+    for step in range(3):
+        journal.metrics(step, {"train/loss": 1.0})
+    journal.flush()
+    journal.end("FINISHED")
+    assert capsys.readouterr().err.count("No space left on device: this run goes on with its local curves only") == 1
 
-    class Gone:
-        def __getattr__(self, name):
-            raise ConnectionError("server gone")
 
-    class Client:
-        log_batch = log_image = set_terminated = staticmethod(lambda *a, **k: Gone().anything)
-
-    tracker._client = Client()
-    for step in range(120):
-        tracker.metrics(step, {"train/loss": 1.0})
-    tracker.image("recon", 1, np.zeros((2, 2, 3), np.uint8))
-    assert capsys.readouterr().err.count("WARNING: MLflow failed (server gone)") == 1
+def test_a_stage_does_not_import_mlflow(project):
+    """The reason for the journal: it takes longer to import than the smallest stages run."""
+    program = "import sys, harness.stage; sys.exit('mlflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
 def test_the_database_lets_readers_and_writers_work_at_once(root):
@@ -174,6 +245,7 @@ def test_a_failed_stage_is_failed_and_keeps_its_traceback(tracked_project, toy_t
         raise ValueError("no caption")
 
     assert execute(fails, "train", [], toy_tree) == 2
+    assert upload_finished(tracked_project) is None
     client = connect(tracked_project)
     (run,) = client.search_runs([client.get_experiment_by_name("toy").experiment_id])
     assert (run.info.status, run.info.run_name) == ("FAILED", "train")
@@ -182,11 +254,11 @@ def test_a_failed_stage_is_failed_and_keeps_its_traceback(tracked_project, toy_t
     assert "ValueError: no caption" in next((tracked_project / "mlruns").rglob("error.txt")).read_text()
 
 
-def test_a_finished_stage_knows_its_upstream_runs(tracked_project, toy_tree):
+def test_a_finished_stage_knows_its_upstream_runs_and_parameters(tracked_project, toy_tree):
+    record = {"stage": "prepare", "run": "abc", "params": {"prepare.num_rows": 9}, "data": {}, "upstream": {}}
+    record |= {"commit": None, "dirty": None, "seconds": 1.0, "throughput": {}}
     (tracked_project / "runs").mkdir()
-    (tracked_project / "runs/prepare.json").write_text(
-        '{"stage": "prepare", "run_id": "abc", "seconds": 1.0, "throughput": {}, "upstream": {}}'
-    )
+    (tracked_project / "runs/prepare.json").write_text(json.dumps(record))
 
     def main(stage):
         stage.throughput(images_per_second=10.0)
@@ -195,8 +267,12 @@ def test_a_finished_stage_knows_its_upstream_runs(tracked_project, toy_tree):
         stage.finish({"valid/total": 0.5})
 
     assert execute(main, "train", [], toy_tree) == 0
+    assert upload_finished(tracked_project) is None
     client = connect(tracked_project)
     (run,) = client.search_runs([client.get_experiment_by_name("toy").experiment_id])
     assert run.info.status == "FINISHED" and run.data.tags["upstream.prepare"] == "abc"
+    assert run.data.params["prepare.num_rows"] == "9", "what was used, not what params.yaml says now (5)"
     assert run.data.metrics == {"valid/total": 0.5, "throughput/images_per_second": 10.0}
     assert [entry.dataset.name for entry in run.inputs.dataset_inputs] == ["data/rows"]
+    made = json.loads((tracked_project / "runs/train.json").read_text())
+    assert made["run"] == run.data.tags["run"] and made["params"]["train.rate"] == 1e-4 and list(made["data"]) == ["data/rows"]

@@ -14,12 +14,18 @@ class Checkpoint:
         self.path = path
 
     def save(self, state: dict[str, Any]) -> None:
+        """Replace the file; an `OSError` where that fails, such as on a full disk, and then the old state is still there."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.path.with_name(self.path.name + ".tmp")
-        with open(temporary, "wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with open(temporary, "wb") as file:
+                torch.save(state, file)
+                file.flush()
+                os.fsync(file.fileno())
+        except (OSError, RuntimeError) as error:  # torch wraps what the system says
+            temporary.unlink(missing_ok=True)
+            cause = error if isinstance(error, OSError) else error.__context__ or error
+            raise OSError(f"{self.path}: the checkpoint cannot be written ({cause}); the one before it is kept") from error
         os.replace(temporary, self.path)
 
     def load(self) -> dict[str, Any] | None:

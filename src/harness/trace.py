@@ -1,0 +1,137 @@
+"""From a figure or a file back to what made it: stages, runs, commits, parameters and data (`dalle trace`)."""
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dalle.config import ConfigError
+from harness.lineage import RunRecord, read_record
+from harness.params import flatten, read_yaml
+from harness.pipeline import StageEntry, ancestors, read_pipeline
+from harness.presets import differences, nearest_preset
+
+FIGURES = Path("reports/figures")
+# what each figure is drawn from, beside the report's own code; DOMAIN stands for the part of its name behind the dash
+FIGURE_SOURCES: Mapping[str, tuple[str, ...]] = {
+    "miniature_world": ("filter_data",),
+    "filter_examples": ("prepare_data", "filter_data"),
+    "reconstructions": ("filter_data", "train_dvae"),
+    "train_dvae": ("train_dvae",),
+    "attention_masks": ("train_prior",),
+    "train_prior": ("train_prior",),
+    "train_clip": ("train_clip",),
+    "samples": ("prepare_data", "sample@DOMAIN", "rerank@DOMAIN"),
+    "best_of": ("sample@DOMAIN", "rerank@DOMAIN"),
+    "rerank_curves": ("evaluate@DOMAIN",),
+    "caption_accuracy": ("evaluate@DOMAIN",),
+    "blur_curves": ("evaluate@DOMAIN",),
+    "published_numbers": (),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """The stages behind something, first to last, and which of their parameters are not those of the nearest preset."""
+
+    stages: tuple[StageEntry, ...]
+    preset: str
+    differing: list[str]  # key: old -> new
+
+
+def figure_stages(figure: str, pipeline: tuple[StageEntry, ...]) -> tuple[StageEntry, ...]:
+    """All stages behind a figure, the report itself not among them, in the pipeline's order."""
+    name, _, domain = figure.partition("-")
+    addresses = {source.replace("DOMAIN", domain) for source in FIGURE_SOURCES[name]}
+    return _with_ancestors([entry for entry in pipeline if entry.address in addresses], pipeline)
+
+
+def origin(stages: tuple[StageEntry, ...], params: Mapping[str, Any], presets: Path) -> Origin:
+    """`params` are leaves by dotted key, at least those that the stages list."""
+    keys = [key for stage in stages for key in stage.params]
+    used = {leaf: value for leaf, value in params.items() if any(leaf == key or leaf.startswith(f"{key}.") for key in keys)}
+    name, leaves = nearest_preset(used, presets)
+    known = {leaf: leaves[leaf] for leaf in used if leaf in leaves}
+    return Origin(stages=stages, preset=name, differing=differences(known, used))
+
+
+def digests(lock: Path = Path("dvc.lock")) -> dict[str, str]:
+    """The md5 of every out that DVC has recorded; empty where it has recorded nothing."""
+    stages = (read_yaml(lock) or {}).get("stages", {}) if lock.exists() else {}
+    outs = [out for stage in stages.values() for out in stage.get("outs", [])]
+    return {out["path"]: out["md5"].removesuffix(".dir") for out in outs if "md5" in out}
+
+
+def trace(path: str, pipeline_file: Path, params_file: Path, presets: Path, root: Path) -> Iterator[str]:
+    """What `dalle trace` prints of an output, a figure's name or a stage."""
+    raw = read_yaml(params_file)
+    pipeline = read_pipeline(pipeline_file, raw)
+    title, stages = _find(path, pipeline)
+    records = {stage.address: read_record(stage) for stage in stages}
+    recorded = {key: value for record in records.values() if record for key, value in record.params.items()}
+    found = origin(stages, {**flatten(raw), **recorded}, presets)
+    yield title
+    yield from _table(records, _mlflow_runs(root, records), digests())
+    if not stages:
+        yield "  no stage: drawn from numbers that are part of the code"
+    elif found.differing:
+        yield f"parameters, those of preset {found.preset} but for"
+        yield from (f"  {line}" for line in found.differing)
+    else:
+        yield f"parameters: those of preset {found.preset}"
+
+
+def _find(path: str, pipeline: tuple[StageEntry, ...]) -> tuple[str, tuple[StageEntry, ...]]:
+    """A title, and the stages behind what `path` names."""
+    name = Path(path).stem if Path(path).suffix == ".png" else path
+    figures = {f"{figure}-{stage.item}" for figure in FIGURE_SOURCES for stage in pipeline if stage.item} | set(FIGURE_SOURCES)
+    domains = {figure for figure, sources in FIGURE_SOURCES.items() if any("DOMAIN" in source for source in sources)}
+    figures = {figure for figure in figures if ("-" in figure) == (figure.partition("-")[0] in domains)}
+    # train_dvae is a stage and the figure of its curves: the same origin
+    stage = next((stage for stage in pipeline if path in (stage.address, stage.label) or stage.writes(path)), None)
+    if name in figures:
+        report = tuple(entry for entry in pipeline if entry.name == "report")
+        return f"{FIGURES / name}.png, drawn by the report from", figure_stages(name, pipeline) + report
+    if stage is not None:
+        return f"{path}, made by {stage.address}", _with_ancestors([stage], pipeline)
+    outs = [out for entry in pipeline for out in entry.outs]
+    near = difflib.get_close_matches(path, [*figures, *outs], n=1, cutoff=0.5)
+    hint = f"did you mean '{near[0]}'?" if near else f"outputs are listed in dvc.yaml, figures are {', '.join(sorted(figures))}"
+    raise ConfigError(f"{path}: no stage writes this, and no figure is called so ({hint})")
+
+
+def _with_ancestors(stages: Sequence[StageEntry], pipeline: tuple[StageEntry, ...]) -> tuple[StageEntry, ...]:
+    found = {before for stage in stages for before in ancestors(pipeline, stage)} | set(stages)
+    return tuple(entry for entry in pipeline if entry in found)
+
+
+def _table(records: Mapping[str, RunRecord | None], runs: Mapping[str, str], made: Mapping[str, str]) -> Iterator[str]:
+    """A line a stage: its run and commit; under it a line an input with the digest it had then."""
+    for stage, record in records.items():
+        if record is None:
+            yield f"  {stage:20} not run here: 'dvc repro {stage}' runs it"
+            continue
+        run = runs.get(record.run, f"run {record.run}, not known to this MLflow") if record.run else "not tracked"
+        yield f"  {stage:20} {run}  {_commit(record)}"
+        for path, digest in record.data.items():
+            moved = "" if made.get(path, digest) == digest else f"  (now {made[path][:12]}: this stage is out of date)"
+            yield f"  {'':20} read {path} {digest[:12]}{moved}"
+
+
+def _commit(record: RunRecord) -> str:
+    if record.commit is None:
+        return "no commit"
+    state = {True: " with uncommitted edits", False: "", None: " or edited: git would not say"}[record.dirty]
+    return f"commit {record.commit[:12]}{state}"
+
+
+def _mlflow_runs(root: Path, records: Mapping[str, RunRecord | None]) -> dict[str, str]:
+    """`MLflow run ID STATUS` by run; empty where no tracking server answers."""
+    from harness.tracking import known_runs
+
+    wanted = [record.run for record in records.values() if record and record.run]
+    try:
+        return {run: f"MLflow run {there}" for run, there in known_runs(root, wanted).items()} if wanted else {}
+    except Exception:  # whatever a server or a library can raise; the rest of the trace does not need it
+        return {}
