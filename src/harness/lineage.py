@@ -49,6 +49,11 @@ def read_record(stage: StageEntry, folder: Path = Path("runs")) -> RunRecord | N
         return None
 
 
+def is_record(path: str) -> bool:
+    """Whether an out is a stage's record, the only kind that may differ between two identical runs."""
+    return path.startswith("runs/")
+
+
 def upstream_runs(stages: Sequence[StageEntry]) -> dict[str, str | None]:
     """The runs of the stages that made this one's inputs, by label."""
     records = {stage.label: read_record(stage) for stage in stages}

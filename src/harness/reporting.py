@@ -33,14 +33,18 @@ from dalle.report.figures.rerank_curves import rerank_curves
 from dalle.report.figures.samples import samples
 from dalle.report.figures.training_curves import training_curves
 from dalle.report.findings import summary
-from dalle.report.page import write_page
+from dalle.report.page import Origin, Table, write_page
 from dalle.report.results import Results
 from dalle.report.sections import page_sections
 from dalle.report.style import save_figure
 from dalle.report.tables import filter_counts
 from dalle.report.training_plans import PLANS
+from harness.lineage import is_record
+from harness.params import flatten, read_yaml
 from harness.params_tree import Params
+from harness.pipeline import read_pipeline
 from harness.run_config import MINIWORLD
+from harness.trace import digests, figure_stages, parameters_behind
 
 FIGURES = Path("reports/figures")
 METRICS = Path("reports/metrics")
@@ -87,10 +91,27 @@ def draw_figures(evidence: Evidence, folder: Path) -> None:
 
 
 def write_report(evidence: Evidence, path: Path) -> None:
-    """The page over the figures drawn before."""
+    """The page over the figures drawn before, each with what it was made from."""
     figures = {name: FIGURES / f"{name}.png" for name in _figures(evidence)}
-    sections = page_sections(evidence.results, figures)
+    sections = page_sections(evidence.results, figures, {name: _origin(name) for name in figures})
     write_page(path, "DALL·E in miniature: what this run found", summary(evidence.results), sections)
+
+
+def _origin(figure: str) -> Origin:
+    """Stages and what they made, with DVC's digests: nothing that differs between two identical runs."""
+    raw = read_yaml(Path("params.yaml"))
+    pipeline = read_pipeline(Path("dvc.yaml"), raw)
+    stages = figure_stages(figure, pipeline)
+    if not stages:
+        return Origin(text="Numbers quoted from publications, which are part of the code.", table=Table(header=(), rows=()))
+    made = digests()
+    found = parameters_behind(stages, flatten(raw), Path("presets"))
+    words = f" but for {'; '.join(found.differing)}" if found.differing else ""
+    rows = [(entry.address, out, made[out]) for entry in stages for out in entry.outs if out in made and not is_record(out)]
+    return Origin(
+        text=f"Parameters: those of preset {found.preset}{words}. Runs and commits: dalle trace {figure}",
+        table=Table(header=("stage", "made", "md5"), rows=rows),
+    )
 
 
 def _figures(evidence: Evidence) -> dict[str, Callable[[], Figure]]:

@@ -32,10 +32,9 @@ FIGURE_SOURCES: Mapping[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Origin:
-    """The stages behind something, first to last, and which of their parameters are not those of the nearest preset."""
+class Parameters:
+    """The preset that is nearest to what some stages ran with, and where they differ from it."""
 
-    stages: tuple[StageEntry, ...]
     preset: str
     differing: list[str]  # key: old -> new
 
@@ -47,13 +46,13 @@ def figure_stages(figure: str, pipeline: tuple[StageEntry, ...]) -> tuple[StageE
     return _with_ancestors([entry for entry in pipeline if entry.address in addresses], pipeline)
 
 
-def origin(stages: tuple[StageEntry, ...], params: Mapping[str, Any], presets: Path) -> Origin:
+def parameters_behind(stages: Sequence[StageEntry], params: Mapping[str, Any], presets: Path) -> Parameters:
     """`params` are leaves by dotted key, at least those that the stages list."""
     keys = [key for stage in stages for key in stage.params]
     used = {leaf: value for leaf, value in params.items() if any(leaf == key or leaf.startswith(f"{key}.") for key in keys)}
     name, leaves = nearest_preset(used, presets)
     known = {leaf: leaves[leaf] for leaf in used if leaf in leaves}
-    return Origin(stages=stages, preset=name, differing=differences(known, used))
+    return Parameters(preset=name, differing=differences(known, used))
 
 
 def digests(lock: Path = Path("dvc.lock")) -> dict[str, str]:
@@ -70,7 +69,7 @@ def trace(path: str, pipeline_file: Path, params_file: Path, presets: Path, root
     title, stages = _find(path, pipeline)
     records = {stage.address: read_record(stage) for stage in stages}
     recorded = {key: value for record in records.values() if record for key, value in record.params.items()}
-    found = origin(stages, {**flatten(raw), **recorded}, presets)
+    found = parameters_behind(stages, {**flatten(raw), **recorded}, presets)
     yield title
     yield from _table(records, _mlflow_runs(root, records), digests())
     if not stages:

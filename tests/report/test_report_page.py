@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from dalle.report.findings import findings, summary
-from dalle.report.page import Markdown, PageFigure, Section, Table, escape, render_table, write_page
+from dalle.report.page import Markdown, Origin, PageFigure, Section, Table, escape, render_table, write_page
 from dalle.report.results import Results
 from dalle.report.sections import FIGURES, page_sections
 from dalle.report.sheet import Sheet
@@ -46,7 +46,7 @@ def test_page_contains_every_figure_once_and_is_byte_identical(tmp_path, results
     page = tmp_path / "reports" / "README.md"
     pages = []
     for _ in range(2):
-        write_page(page, "DALL-E", summary(results), page_sections(results, figures))
+        write_page(page, "DALL-E", summary(results), page_sections(results, figures, {}))
         pages.append(page.read_bytes())
     assert pages[0] == pages[1]
     text = page.read_text()
@@ -62,11 +62,11 @@ def test_page_contains_every_figure_once_and_is_byte_identical(tmp_path, results
 
 def test_a_figure_that_is_not_there_or_unknown_is_named(tmp_path, results):
     with pytest.raises(ValueError, match=r"world\.png"):
-        section = Section(title="t", figures=[PageFigure(file=tmp_path / "world.png", title="w", caption="c")])
+        section = Section(title="t", figures=[PageFigure(file=tmp_path / "world.png", title="w", caption="c", origin=None)])
         write_page(tmp_path / "README.md", "t", "s", [section])
     assert not (tmp_path / "README.md").exists()
     with pytest.raises(ValueError, match="'loss_curve'"):
-        page_sections(results, {"loss_curve": tmp_path / "x.png"})
+        page_sections(results, {"loss_curve": tmp_path / "x.png"}, {})
 
 
 def test_summary_is_computed_from_the_metrics(results):
@@ -104,7 +104,7 @@ def test_missing_metric_is_named(results, stage, key):
 def test_stages_that_did_not_run_are_left_out(results):
     few = Results(metrics={}, evaluation=results.evaluation.iloc[:0], world="w")
     assert summary(few) == "" and findings(few).rows == []
-    assert [section.title for section in page_sections(few, {})] == ["The paper and this run", "Where the numbers come from"]
+    assert [section.title for section in page_sections(few, {}, {})] == ["The paper and this run", "Where the numbers come from"]
 
 
 def test_tables_show_the_numbers(results):
@@ -143,3 +143,14 @@ def test_table_rows_are_as_long_as_the_header():
     assert text.splitlines() == ["| name | N |", "| --- | ---: |", r"| a\|b | 1 |"]
     with pytest.raises(ValueError, match="name, N"):
         render_table(Table(header=("name", "N"), rows=[("a",)]))
+
+
+def test_a_figure_says_what_it_was_made_from(tmp_path):
+    save_figure(Sheet(80, "x", "").figure, tmp_path / "x.png")
+    table = Table(header=("stage", "made", "md5"), rows=[("train_dvae", "models/dvae", "0" * 32)])
+    origin = Origin(text="Parameters: beta.end: 1.65 -> <0>", table=table)
+    figure = PageFigure(file=tmp_path / "x.png", title="t", caption="c", origin=origin)
+    write_page(tmp_path / "README.md", "T", "s", [Section(title="t", figures=[figure])])
+    folded = (tmp_path / "README.md").read_text().split("<details>")[1]
+    assert "beta.end: 1.65 -&gt; &lt;0&gt;" in folded and f"| train\\_dvae | models/dvae | {'0' * 32} |" in folded
+    assert folded.strip().endswith("</details>")

@@ -26,12 +26,21 @@ class Table:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Origin:
+    """What a figure was made from, in words and as a table: shown when a reader asks for it."""
+
+    text: str
+    table: Table
+
+
+@dataclass(frozen=True, kw_only=True)
 class PageFigure:
     """A PNG on disk with a caption that says what it shows and over what."""
 
     file: Path
     title: str
     caption: str
+    origin: Origin | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,4 +98,11 @@ def _render_figure(figure: PageFigure, number: int, folder: Path) -> str:
         width = image.width // DEVICE_SCALE
     source = Path(os.path.relpath(figure.file, folder)).as_posix()
     picture = f'<img src="{html.escape(source)}" width="{width}" alt="{html.escape(figure.title)}">'
-    return f"{picture}\n\n**Figure {number}. {escape(figure.title)}.** {escape(figure.caption)}"
+    shown = f"{picture}\n\n**Figure {number}. {escape(figure.title)}.** {escape(figure.caption)}"
+    return shown if figure.origin is None else f"{shown}\n\n{_render_origin(figure.origin)}"
+
+
+def _render_origin(origin: Origin) -> str:
+    """Folded away; GitHub reads Markdown inside HTML only between empty lines."""
+    inside = "\n\n".join([escape(origin.text), *([render_table(origin.table)] if origin.table.rows else [])])
+    return f"<details><summary>Where this comes from</summary>\n\n{inside}\n\n</details>"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dalle.report.findings import findings
 from dalle.report.frames import BLURS, METRICS, only_value
-from dalle.report.page import PageFigure, Section
+from dalle.report.page import Origin, PageFigure, Section
 from dalle.report.results import Results
 from dalle.report.tables import filtering, final_scores, stages
 
@@ -16,13 +16,13 @@ FIGURES = (
 Files = Mapping[str, Path]
 
 
-def page_sections(results: Results, figures: Files) -> list[Section]:
+def page_sections(results: Results, figures: Files, origins: Mapping[str, Origin]) -> list[Section]:
     """All sections for the figures at hand: name, or name-DOMAIN, -> file. An unknown name is a ValueError."""
     for name in figures:
         if name.partition("-")[0] not in FIGURES:
             raise ValueError(f"figures: '{name}' is unknown; known: {', '.join(FIGURES)}, with -DOMAIN where it has one")
     def some(*names: str) -> list[PageFigure]:
-        return _some(figures, results, *names)
+        return _some(figures, origins, results, *names)
 
     scores = [] if results.evaluation.empty else [final_scores(results)]
     dropped = [filtering(results)] if results.has("filter_data") else []
@@ -46,14 +46,14 @@ ORIGIN = (
 )
 
 
-def _some(figures: Files, results: Results, *names: str) -> list[PageFigure]:
+def _some(figures: Files, origins: Mapping[str, Origin], results: Results, *names: str) -> list[PageFigure]:
     """The figures called one of `names`, or `name-DOMAIN` for every domain, in this order."""
     chosen = []
     for name in names:
         for full in (name, *(f"{name}-{domain}" for domain in results.domains)):
             if full in figures:
                 title, caption = _words(name, full.partition("-")[2], results)
-                chosen.append(PageFigure(file=figures[full], title=title, caption=caption))
+                chosen.append(PageFigure(file=figures[full], title=title, caption=caption, origin=origins.get(full)))
     return chosen
 
 
