@@ -12,8 +12,10 @@ def gumbel_softmax(code_logits: Tensor, tau: float, generator: torch.Generator |
     """
     if tau <= 0:
         raise ValueError(f"tau must be above 0, got {tau}: the relaxation divides by it")
-    noise = torch.empty_like(code_logits, dtype=torch.float32).exponential_(generator=generator).log_().neg_()
-    return torch.softmax((code_logits.float() + noise) / tau, dim=1)
+    batch, codebook_size, *grid = code_logits.shape
+    # filled in the order of memory: laid out like the logits, the noise would depend on which kernels made these
+    noise = torch.empty(batch, *grid, codebook_size, device=code_logits.device).exponential_(generator=generator)
+    return torch.softmax((code_logits.float() - noise.log_().movedim(-1, 1)) / tau, dim=1)
 
 
 def one_hot_codes(codes: Tensor, codebook_size: int) -> Tensor:
