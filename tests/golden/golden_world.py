@@ -24,7 +24,7 @@ def split_of(index: int) -> str:
 
 
 def golden_pairs(folder: Path) -> pd.DataFrame:
-    """A manifest of PNGs: a caption's two colours, with grain, parted by a slanted line that differs from picture to picture."""
+    """A manifest of PNGs: a caption's two colours, with grain, parted by a slanted line that is its own."""
     rows = []
     for index in range(NUM_PAIRS):
         caption, path = CAPTIONS[index % len(CAPTIONS)], folder / f"{index}.png"

@@ -66,7 +66,7 @@ def test_every_update_and_a_validation_every_five_are_in_the_curve(name):
     golden = read_curves(name)
     assert list(golden) == list(range(UPDATES))
     assert all({"train/loss", "train/grad_norm", "schedule/learning_rate"} <= set(metrics) for metrics in golden.values())
-    assert [step for step, metrics in golden.items() if any(column.startswith("valid/") for column in metrics)] == [4, 9, 14, 19]
+    assert [step for step, metrics in golden.items() if "valid/loss" in metrics or "valid/psnr_db" in metrics] == [4, 9, 14, 19]
 
 
 @pytest.mark.parametrize("name", TRAININGS)
