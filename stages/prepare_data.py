@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pandas as pd
+
 from dalle.data.manifest import write_manifest
 from dalle.data.sources.coco import read_coco
 from dalle.data.sources.cub import read_cub
@@ -18,7 +20,8 @@ READ = {"web": read_webdataset, "coco": read_coco, "cub": read_cub}
 
 def main(stage: Stage) -> None:
     config = stage.params.prepare_data
-    sources = {corpus: getattr(config, corpus) for corpus in ("web", *stage.params.domains)}
+    own = config.web in stage.params.domains  # the training pairs are that corpus's own
+    sources = {corpus: getattr(config, corpus) for corpus in (*([] if own else ["web"]), *stage.params.domains)}
     rendered = Path("data/miniworld")
     seed = derive_seed(stage.params.seed, "miniworld")
     with stage.output(rendered) as folder:
@@ -37,9 +40,25 @@ def main(stage: Stage) -> None:
             write_manifest(manifest, folder / f"{corpus}.parquet")
             if source == MINIWORLD:
                 read_truth(corpus, place).to_parquet(folder / "truth" / f"{corpus}.parquet")
-            metrics |= {f"{corpus}/pairs": len(manifest), f"{corpus}/images": manifest["image_id"].nunique()}
-            metrics[f"{corpus}/problems"] = len(problems)
+            metrics |= counts(corpus, manifest, len(problems))
+            if corpus == config.web:
+                pairs = training_pairs(manifest, f"prepare_data.web is {corpus}, but {place}")
+                write_manifest(pairs, folder / "web.parquet")
+                metrics |= counts("web", pairs, 0)
     stage.finish(metrics)
+
+
+def training_pairs(manifest: pd.DataFrame, what: str) -> pd.DataFrame:
+    """A corpus's own `train` split: nothing that is evaluated is among the pairs that everything is trained on."""
+    pairs = manifest[manifest["split"] == "train"].reset_index(drop=True)
+    if pairs.empty:
+        raise ValueError(f"{what} has no pairs of split 'train': add its training part, or name other training pairs")
+    return pairs
+
+
+def counts(corpus: str, manifest: pd.DataFrame, num_problems: int) -> dict[str, int]:
+    images = int(manifest["image_id"].nunique())
+    return {f"{corpus}/pairs": len(manifest), f"{corpus}/images": images, f"{corpus}/problems": num_problems}
 
 
 if __name__ == "__main__":

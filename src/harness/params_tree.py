@@ -17,7 +17,10 @@ from harness.run_config import RunConfig
 
 @dataclass(frozen=True, kw_only=True)
 class PrepareDataConfig:
-    """Where each corpus comes from: `miniworld` renders it, anything else is the folder of the real one."""
+    """Where each corpus comes from: `miniworld` renders it, anything else is the folder of the real one.
+
+    `web`, the training pairs, may also be the word `coco` or `cub`: the training split of that corpus.
+    """
 
     web: str
     coco: str
@@ -121,6 +124,12 @@ class Params:
                 raise ValueError(f"report.best_of: {number} is not in rerank.sweep {list(self.rerank.sweep)}")
         if not self.domains:
             raise ValueError("domains must name at least one of coco, cub")
+        web = self.prepare_data.web
+        if web in ("coco", "cub") and web not in self.domains:
+            raise ValueError(
+                f"prepare_data.web is {web}, the training split of a corpus that is not read: add {web} to domains "
+                f"{list(self.domains)} (for a folder of that name write ./{web})"
+            )
 
 
 def _at_least(config: object, least: int, *names: str) -> None:

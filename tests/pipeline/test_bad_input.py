@@ -27,6 +27,13 @@ def test_rule_between_sections(project):
     assert "rerank.sweep goes to 16" in refused(project.run("stages.train_dvae"))
 
 
+def test_training_on_a_corpus_that_is_not_read(project):
+    project.edit("  web: miniworld", "  web: cub")
+    project.edit("domains: [coco, cub]", "domains: [coco]")
+    message = refused(project.run("stages.prepare_data"))
+    assert "prepare_data.web is cub" in message and "add cub to domains" in message
+
+
 def test_preset_that_does_not_exist(project):
     before = (project.folder / "params.yaml").read_bytes()
     message = refused(project.run("harness.cli", "preset", "gigantic"))
