@@ -68,19 +68,30 @@ class Evidence:
         stages += [f"{stage}-{domain}" for domain in params.domains for stage in ("sample", "rerank", "evaluate")]
         metrics = {stage: json.loads((METRICS / f"{stage}.json").read_text()) for stage in stages}
         tables = [read_rows(METRICS / f"evaluate-{domain}.csv") for domain in params.domains]
-        world = "the miniature world" if params.prepare_data.web == MINIWORLD else Path(params.prepare_data.web).name
         return cls(
             params=params,
-            results=Results(metrics=metrics, evaluation=pd.concat(tables, ignore_index=True), world=world),
+            results=Results(metrics=metrics, evaluation=pd.concat(tables, ignore_index=True), world=_world_name(params)),
             curves={stage: pd.read_csv(f"reports/curves/{stage}.csv") for stage in PLANS},
             reranked={domain: read_reranked(Path(f"reranked/{domain}")) for domain in params.domains},
         )
 
     def dataset(self, domain: str) -> str:
         """A domain's data in words."""
-        rendered = getattr(self.params.prepare_data, domain) == MINIWORLD
-        name = {"coco": "MS-COCO", "cub": "CUB"}[domain]
-        return f"the miniature {name}" if rendered else name
+        return _dataset_name(self.params, domain)
+
+
+def _dataset_name(params: Params, domain: str) -> str:
+    rendered = getattr(params.prepare_data, domain) == MINIWORLD
+    name = {"coco": "MS-COCO", "cub": "CUB"}[domain]
+    return f"the miniature {name}" if rendered else name
+
+
+def _world_name(params: Params) -> str:
+    """What everything was trained on, in words."""
+    web = params.prepare_data.web
+    if web in params.domains:
+        return f"the training split of {_dataset_name(params, web)}"
+    return "the miniature world" if web == MINIWORLD else Path(web).name
 
 
 def draw_figures(evidence: Evidence, folder: Path) -> None:
@@ -156,8 +167,8 @@ def _filtering(evidence: Evidence) -> Figure:
     pairs = read_manifest(Path("data/prepared/web.parquet")).set_index("pair_id")
     dropped = pd.read_csv("data/filtered/dropped.csv", dtype=str, keep_default_na=False)
     examples: dict[str, list[Example]] = {}
-    captions = pairs["caption"].loc[dropped["pair_id"]]
-    dropped = dropped[[_can_be_drawn(caption) for caption in captions]]
+    drawn = [_can_be_drawn(caption) for caption in pairs["caption"].loc[dropped["pair_id"]]]
+    dropped = dropped[np.array(drawn, dtype=bool)]  # a plain list without entries would choose columns
     for rule, rows in dropped.groupby("rule"):
         first = rows.head(EXAMPLES_PER_RULE)
         examples[str(rule)] = [
