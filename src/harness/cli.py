@@ -28,6 +28,8 @@ def _parser() -> argparse.ArgumentParser:
     trace = commands.add_parser("trace", help="show what a figure, a metric or any other output was made from")
     trace.add_argument("path", help="an output of a stage, or the name of a figure such as best_of-coco")
     trace.set_defaults(action=_trace)
+    check = commands.add_parser("doctor", help="say what this machine lacks for params.yaml; 1 where something is missing")
+    check.set_defaults(action=_doctor)
     return parser
 
 
@@ -57,6 +59,13 @@ def _list_presets() -> None:
         print(f"params.yaml is none of them; nearest is {nearest}, from which it differs in:")
         for line in differing:
             print(f"  {line}")
+
+
+def _doctor(options: argparse.Namespace, tree: type | None) -> int:
+    from harness import doctor
+    from harness.params import load_params
+
+    return doctor.report(lambda: load_params(PARAMS, tree), Path.cwd())
 
 
 def _runs(options: argparse.Namespace, tree: type | None) -> None:

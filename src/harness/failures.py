@@ -12,10 +12,13 @@ MENDABLE = (ValueError, OSError, FloatingPointError)  # ConfigError is a ValueEr
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def exit_code_of(name: str, work: Callable[[], None]) -> int:
-    """Do `work`: 0, or 2 after a one-line error, 130 when stopped, 1 after a traceback. DALLE_TRACEBACK=1 always shows it."""
+def exit_code_of(name: str, work: Callable[[], int | None]) -> int:
+    """Do `work`: the code it returns or 0, 2 after a one-line error, 130 when stopped, 1 after a traceback.
+
+    DALLE_TRACEBACK=1 always shows the traceback.
+    """
     try:
-        work()
+        return work() or 0
     except MENDABLE as error:
         if os.environ.get("DALLE_TRACEBACK", "0") not in ("", "0"):
             traceback.print_exc()
@@ -30,7 +33,6 @@ def exit_code_of(name: str, work: Callable[[], None]) -> int:
     except Exception:
         traceback.print_exc()
         return 1
-    return 0
 
 
 def one_line(error: BaseException) -> str:
