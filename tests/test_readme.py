@@ -43,3 +43,10 @@ def test_numbers_from_metrics_are_the_committed_ones():
         value = json.loads((ROOT / file).read_text())[key] * (100 if unit == " %" else 1)
         decimals = len(text.partition(".")[2])
         assert f"{value:.{decimals}f}" == text, f"{file} {key} is {value}, the README says {text}"
+
+
+def test_every_preset_is_in_the_table():
+    rows = re.findall(r"^\| `(\w+)`(?:, the default)? \|.*\| ([^|]+) \|$", README, re.MULTILINE)
+    table = {name: time for name, time in rows if (ROOT / "presets" / f"{name}.yaml").exists()}
+    assert sorted(table) == sorted(path.stem for path in (ROOT / "presets").glob("*.yaml"))
+    assert all(re.search("measured|estimated", time) for time in table.values())

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FLOAT32 = 4
 TOKEN = 2  # uint16
 RENDERED_PICTURE = 6_000  # measured: JPEG, captions and truth of a picture of the miniature world
-MANIFEST_ROW = 200
+MANIFEST_ROW = 100  # compressed
 PNG_PIXEL = 2  # photographs; drawings take less
 
 
