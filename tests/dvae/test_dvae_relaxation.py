@@ -24,10 +24,18 @@ def test_soft_codes_are_distributions(tau, seed):
     torch.testing.assert_close(soft_codes.sum(1), torch.ones(2, 3, 3))
 
 
+def test_the_layout_of_the_logits_in_memory_changes_nothing():
+    """Kernels differ in the layout they return; noise filled in the order of memory would follow it."""
+    code_logits = logits(2, 7, 3, 3)
+    other = code_logits.contiguous(memory_format=torch.channels_last)
+    assert other.stride() != code_logits.stride()
+    torch.testing.assert_close(gumbel_softmax(other, 0.5, generator()), gumbel_softmax(code_logits, 0.5, generator()))
+
+
 def test_every_temperature_softens_the_same_perturbed_logits():
     """softmax(v / tau): the largest v has the largest share, and tau times the log-ratios gives the differences of v."""
     code_logits = logits(2, 7, 3, 3)
-    noise = -torch.log(torch.empty(code_logits.shape).exponential_(generator=generator()))
+    noise = -torch.log(torch.empty(2, 3, 3, 7).exponential_(generator=generator())).movedim(-1, 1)
     perturbed = code_logits + noise
     for tau in (1.0, 0.3, 1 / 16):
         soft_codes = gumbel_softmax(code_logits, tau, generator())
