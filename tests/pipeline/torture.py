@@ -1,6 +1,6 @@
 """Kill a stage again and again, in every way, and see whether anything of it shows in the end.
 
-The tests use it for a few kills; `make torture` for many: it writes reports/torture.json.
+The tests use it for a few kills; `make torture` for many: it writes reports/benchmarks/torture.json.
 """
 
 import argparse
@@ -211,7 +211,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=4, help="of every way, for every stage")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("reports/torture.json"))
+    parser.add_argument("--out", type=Path, default=Path("reports/benchmarks/torture.json"))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         project = copy_project(Path(folder) / "project")
@@ -226,6 +226,7 @@ def main() -> None:
     toll = torture.toll
     counts = {f"kills/{way.replace(' ', '_')}": count for way, count in sorted(toll.kills.items())}
     result = {"kills/total": sum(toll.kills.values()), **counts, **{f"harm/{name}": count for name, count in toll.harm().items()}}
+    options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=2) + "\n")
     sys.exit(any(toll.harm().values()))
 
