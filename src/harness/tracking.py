@@ -144,6 +144,31 @@ def workspace(root: Path) -> str:
     return f"{socket.gethostname()}:{root}".replace("'", "_")
 
 
+def finished_runs(client: Any, experiment_name: str, stage: str) -> list[dict[str, Any]]:
+    """Runs of a stage (`sample@coco`) that ended well, oldest first, as plain values; params are text."""
+    experiment = client.get_experiment_by_name(experiment_name)
+    if experiment is None:
+        return []
+    ended = f"tags.`dvc.stage` = '{stage}' and attributes.status = 'FINISHED'"
+    found = client.search_runs([experiment.experiment_id], ended, max_results=5000, order_by=["attributes.start_time ASC"])
+    return [
+        {
+            "run_id": run.info.run_id,
+            "name": run.info.run_name,
+            "start_time": run.info.start_time,
+            "params": dict(run.data.params),
+            "metrics": dict(run.data.metrics),
+            "inputs": {used.dataset.name: used.dataset.digest for used in run.inputs.dataset_inputs},
+        }
+        for run in found
+    ]
+
+
+def metric_history(client: Any, run_id: str, key: str) -> dict[int, float]:
+    """A run's curve by step; of a step that was reported twice the last value."""
+    return {point.step: point.value for point in client.get_metric_history(run_id, key)}
+
+
 def _experiment(client: Any, name: str, root: Path) -> str:
     found = client.get_experiment_by_name(name)
     if found:
