@@ -28,9 +28,20 @@ def _parser() -> argparse.ArgumentParser:
     trace = commands.add_parser("trace", help="show what a figure, a metric or any other output was made from")
     trace.add_argument("path", help="an output of a stage, or the name of a figure such as best_of-coco")
     trace.set_defaults(action=_trace)
+    _add_compare(commands.add_parser("compare", help="experiments or runs side by side: a table, a figure"))
     check = commands.add_parser("doctor", help="say what this machine lacks for params.yaml; 1 where something is missing")
     check.set_defaults(action=_doctor)
     return parser
+
+
+def _add_compare(compare: argparse.ArgumentParser) -> None:
+    what = "an experiment, a git revision, or 'workspace'; none: the workspace and all experiments"
+    compare.add_argument("names", nargs="*", metavar="NAME", help=what)
+    compare.add_argument("--param", metavar="KEY", help="the parameter of the horizontal axis")
+    compare.add_argument("--metric", metavar="STAGE:KEY", action="append", default=[], help="a column; may be repeated")
+    compare.add_argument("--runs", metavar="STAGE", help="compare the finished MLflow runs of a stage instead")
+    compare.add_argument("--out", metavar="FOLDER", type=Path, help="write table.csv, figure.png and README.md there")
+    compare.set_defaults(action=_compare)
 
 
 # every command imports what it needs itself: torch and MLflow take a second each
@@ -114,6 +125,38 @@ def _root() -> Path:
     from harness.lineage import workspace_root
 
     return workspace_root()
+
+
+def _compare(options: argparse.Namespace, tree: type | None) -> None:
+    from harness import comparison_page as page  # here: pandas and matplotlib take a second that `dalle preset` need not wait
+    from harness.comparison import compare
+    from harness.revisions import find_revisions
+    from harness.variants import variants_of_revisions, variants_of_runs
+
+    if options.runs and options.names:
+        raise ConfigError(f"--runs compares all finished runs of {options.runs}: leave out {' '.join(options.names)}")
+    if options.runs:
+        params = read_yaml(PARAMS)
+        client = tracking.connect(workspace_root())
+        variants = variants_of_runs(client, look_up(params, "run.experiment"), options.runs, params)
+    else:
+        variants = variants_of_revisions(find_revisions(options.names))
+    comparison = compare(variants, options.metric, options.param)
+    print(page.terminal_text(comparison), end="")
+    if options.out:
+        first = next((variant for variant in variants if variant.is_baseline), variants[0])
+        preset = "" if options.runs else page.preset_words(first, PRESETS)
+        command = _command(options, [variant.name for variant in variants])
+        page.write_comparison(comparison, options.out, command=command, preset=preset)
+        print(f"\nwritten: {options.out / page.PAGE}, {page.FIGURE}, {page.TABLE}")
+
+
+def _command(options: argparse.Namespace, compared: list[str]) -> str:
+    """The `dalle compare` that makes the same again, also when there are more experiments."""
+    names = [] if options.runs else compared
+    flags = {"--param": [options.param], "--metric": options.metric, "--runs": [options.runs], "--out": [options.out]}
+    given = [str(part) for flag, values in flags.items() for value in values if value for part in (flag, value)]
+    return shlex.join(["dalle", "compare", *names, *given])
 
 
 if __name__ == "__main__":

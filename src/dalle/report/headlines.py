@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dalle.report.frames import METRICS
 
@@ -54,6 +54,9 @@ HEADLINES = (
         stage="train_prior", key="valid/image_loss", label="Image loss", unit="nats a token", better="lower",
         digits=".3f", rank=4,
     ),
+    Headline(
+        stage="train_clip", key="valid/retrieval_top1", label="CLIP retrieval, top 1", better="higher", digits=".1%", rank=6,
+    ),
     Headline(stage="evaluate", key="fid/dalle_best_of_max", label="FID", better="lower", digits=".1f", rank=0),
     Headline(
         stage="evaluate", key="inception_score/dalle_best_of_max", label="Inception score", better="higher",
@@ -71,8 +74,9 @@ def words_for(stage: str, key: str) -> Headline:
     name, _, domain = stage.partition("-")
     for headline in HEADLINES:
         if (headline.stage, headline.key) == (name, key):
-            label, rank = headline.label + (f" on {domain}" if domain else ""), headline.rank
-            return Headline(**{**vars(headline), "stage": stage, "label": label, "rank": rank + (domain == "cub") * 5})
+            label = headline.label + (f" on {domain}" if domain else "")
+            behind = 0 if domain in ("", "coco") else 5  # the general domain comes first
+            return replace(headline, stage=stage, label=label, rank=headline.rank + behind)
     metric = METRICS.get(key.partition("/")[0])
     if metric is None:
         return Headline(stage=stage, key=key, label=key, unit=stage)

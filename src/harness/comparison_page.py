@@ -1,0 +1,125 @@
+"""A comparison in writing: aligned text for the terminal; a folder with table.csv, figure.png and the page around them."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from dalle.config import ConfigError
+from dalle.report.headlines import Headline
+from dalle.report.page import Markdown, PageFigure, Section, Table, escape, write_page
+from dalle.report.style import save_figure
+from harness.comparison import Comparison
+from harness.comparison_figure import cautions, comparison_figure, protocol
+from harness.outputs import written_whole
+from harness.params import as_text
+from harness.presets import active_preset
+from harness.variants import NOT_COMPARED, Variant
+
+TABLE, FIGURE, PAGE = "table.csv", "figure.png", "README.md"
+STALE = "—"
+MAX_PARAMS = 6  # columns of parameters in what is read; table.csv has them all
+ARROWS = {"higher": " ↑", "lower": " ↓", "zero": " → 0", "": ""}
+
+
+def terminal_text(comparison: Comparison) -> str:
+    """The table with two lines of headings, then what to mind."""
+    header, rows = _header(comparison), [_cells(comparison, variant) for variant in comparison.variants]
+    lines = [[first for first, _ in header], [second for _, second in header], *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    right = [column > len(_shown_params(comparison)) for column in range(len(header))]
+    aligned = [
+        "  ".join(cell.rjust(width) if flush else cell.ljust(width) for cell, width, flush in zip(line, widths, right, strict=True))
+        for line in lines
+    ]
+    return "\n".join([*(line.rstrip() for line in aligned), "", *_remarks(comparison)]).rstrip() + "\n"
+
+
+def write_comparison(comparison: Comparison, folder: Path, *, command: str, preset: str) -> None:
+    """Replace `folder` by the three files; a folder that holds anything else is refused, because it would be lost."""
+    others = sorted({path.name for path in folder.iterdir()} - {TABLE, FIGURE, PAGE}) if folder.is_dir() else []
+    if others or folder.is_file():
+        raise ConfigError(f"--out {folder}: {f'it holds {others[0]}' if others else 'it is a file'}; name a folder of its own")
+    with written_whole(folder) as partial:
+        partial.mkdir()
+        (partial / TABLE).write_text(csv_text(comparison), encoding="utf-8", newline="")
+        figure = comparison_figure(comparison)
+        if figure is not None:
+            save_figure(figure, partial / FIGURE)
+        _write_page(comparison, partial, has_figure=figure is not None, command=command, preset=preset)
+
+
+def csv_text(comparison: Comparison) -> str:
+    """Every parameter that differs and every metric in full; without a result the cell is empty, and `stale` says where."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    columns = comparison.columns
+    writer.writerow(["name", "baseline", *comparison.differing, *(column.address for column in columns), "stale"])
+    for variant in comparison.variants:
+        params = [as_text(comparison.param(variant, key)) for key in comparison.differing]
+        values = [comparison.value(variant, column) for column in columns]
+        stale = dict.fromkeys(column.stage for column in columns if comparison.is_missing(variant, column))
+        numbers = ["" if value is None else f"{value:.6g}" for value in values]
+        writer.writerow([variant.name, str(variant.is_baseline).lower(), *params, *numbers, " ".join(stale)])
+    return text.getvalue()
+
+
+def preset_words(variant: Variant, folder: Path) -> str:
+    """Which preset the parameters of a variant are, or in what they are not the nearest one's; empty without presets."""
+    try:
+        name, lines = active_preset(variant.params, folder)
+    except ConfigError:
+        return ""
+    keys = [key for key in (line.partition(":")[0] for line in lines) if key.partition(".")[0] != NOT_COMPARED]
+    differing = ", ".join(keys) if len(keys) <= 3 else f"{len(keys)} parameters"
+    return f"{variant.name}: preset {name}" + (f" but for {differing}" if keys else "")
+
+
+def _write_page(comparison: Comparison, folder: Path, *, has_figure: bool, command: str, preset: str) -> None:
+    title = f"Ablation of {comparison.axis}" if comparison.axis else f"{len(comparison.variants)} experiments compared"
+    words = [*protocol(comparison), *([preset] if preset else [])]
+    header = [" ".join(part for part in parts if part) for parts in _header(comparison)]
+    table = Table(
+        header=header,
+        rows=[_cells(comparison, variant) for variant in comparison.variants],
+        numbers=header[len(_shown_params(comparison)) + 1 :],
+    )
+    remarks = "\n".join(f"- {escape(line)}" for line in _remarks(comparison))
+    sections = [Section(title="Results", text=[Markdown(remarks)] if remarks else [], tables=[table])]
+    if has_figure:
+        what = f"{len(comparison.variants)} variants, final metrics and the curves that differ"
+        figure = PageFigure(file=folder / FIGURE, title=title, caption="; ".join([what, *words]) + ".")
+        sections.append(Section(title="Figure", figures=[figure]))
+    sections.append(Section(title="How it was made", text=[Markdown(f"```\n{command}\n```")]))
+    write_page(folder / PAGE, title, "; ".join(words) + ".", sections)
+
+
+def _remarks(comparison: Comparison) -> list[str]:
+    lines = list(cautions(comparison))
+    if hidden := comparison.differing[MAX_PARAMS:]:
+        lines.append(f"{len(hidden)} more parameters differ ({TABLE} has them): {', '.join(hidden)}.")
+    return [*lines, *(f"{STALE} {line}." for line in comparison.left_out())]
+
+
+def _shown_params(comparison: Comparison) -> Sequence[str]:
+    """The axis first, so that it is never among those left to table.csv."""
+    return sorted(comparison.differing, key=lambda key: key != comparison.axis)[:MAX_PARAMS]
+
+
+def _header(comparison: Comparison) -> list[tuple[str, str]]:
+    """Two lines a column: section and key of a parameter, stage and key of a metric with its better direction."""
+    params = [(section, key) if key else ("", section) for section, _, key in (k.partition(".") for k in _shown_params(comparison))]
+    return [("", ""), *params, *((column.stage, column.key + ARROWS[column.better]) for column in comparison.columns)]
+
+
+def _cells(comparison: Comparison, variant: Variant) -> list[str]:
+    name = variant.name + (" (baseline)" if variant.is_baseline and variant.name != "baseline" else "")
+    params = [as_text(comparison.param(variant, key)) for key in _shown_params(comparison)]
+    return [name, *params, *(_cell(comparison, variant, column) for column in comparison.columns)]
+
+
+def _cell(comparison: Comparison, variant: Variant, column: Headline) -> str:
+    value = comparison.value(variant, column)
+    if value is None:
+        return STALE if comparison.is_missing(variant, column) else ""
+    return f"{value:{column.digits}}".replace("-", "−")
