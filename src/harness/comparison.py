@@ -38,16 +38,25 @@ class Comparison:
         return column.stage not in variant.metrics
 
     def left_out(self) -> list[str]:
-        """A line for each variant and cause: which stages' results are not shown, and why."""
-        lines = []
-        for variant in self.variants:
-            causes: dict[str, list[str]] = {}
-            for stage in dict.fromkeys(column.stage for column in self.columns):
+        """A line for each cause: the stages whose results are not shown, of which variants, and why."""
+        stages: dict[tuple[str, str], list[str]] = {}  # by cause and variant
+        for stage in dict.fromkeys(column.stage for column in self.columns):
+            for variant in self.variants:
                 cause = variant.missing.get(stage) or (None if stage in variant.metrics else f"{stage} has not run")
                 if cause:
-                    causes.setdefault(cause, []).append(stage)
-            lines += [f"{variant.name}: nothing of {', '.join(stages)}, as {cause}" for cause, stages in causes.items()]
-        return lines
+                    stages.setdefault((cause, variant.name), []).append(stage)
+        variants: dict[tuple[str, str], list[str]] = {}  # by cause and stages
+        for (cause, name), left in stages.items():
+            variants.setdefault((cause, ", ".join(left)), []).append(name)
+        return [f"{left} of {', '.join(names)}: {cause}" for (cause, left), names in variants.items()]
+
+    def same_everywhere(self) -> list[Headline]:
+        """Default columns that all variants have with one value: a line says it better than a column."""
+        if self.is_asked:
+            return []
+        rows = {column: {self.value(variant, column) for variant in self.variants} for column in self.columns}
+        same = [column for column, values in rows.items() if len(values) == 1 and None not in values]
+        return same if len(same) < len(self.columns) else []
 
 
 def compare(variants: Sequence[Variant], metrics: Sequence[str] = (), param: str | None = None) -> Comparison:

@@ -1,13 +1,14 @@
 """A comparison as a figure: which panels it gets, and the words around them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from dalle.report.figures.ablation import MAX_PANELS, Candidate, Mark, Panel, Trace, ablation
-from dalle.report.frames import FEATURES, METRICS, only_value, sample_words
-from dalle.report.headlines import Headline, full_key, words_for
+from dalle.report.frames import FEATURES, only_value, sample_words
+from dalle.report.headlines import BEST_OF_MAX, Headline, full_key, words_for
 from harness.comparison import Comparison
 from harness.params import as_text
 from harness.variants import Variant
@@ -24,23 +25,38 @@ SCORES = ("fid", "inception_score", "kid")  # a number of them means something o
 
 def comparison_figure(comparison: Comparison) -> Figure | None:
     """At most six panels: final metrics that differ, then curves; None where no two variants have anything to be drawn."""
-    panels = _panels(comparison)
-    if not panels:
+    chosen = _panels(comparison)
+    if not chosen:
         return None
+    stages, panels = zip(*chosen, strict=True)
     numeric, axis = comparison.is_numeric, comparison.axis
     candidates = [_candidate(comparison, variant) for variant in comparison.variants]
-    title = f"Ablation of {axis}" if axis else f"{len(candidates)} experiments"
     return ablation(
-        candidates, panels, axis=axis or "", numeric=numeric, title=title, lines=protocol(comparison), remarks=_remarks(comparison)
+        candidates,
+        panels,
+        axis=axis or "",
+        numeric=numeric,
+        title=title_of(comparison),
+        lines=protocol(comparison, stages),
+        remarks=_remarks(comparison, panels),
     )
 
 
-def protocol(comparison: Comparison) -> list[str]:
-    """What the numbers are over: updates of each training shown, features, images and N of each domain."""
-    stages = list(dict.fromkeys(column.stage for column in comparison.columns))
+def title_of(comparison: Comparison) -> str:
+    number = len(comparison.variants)
+    return f"Ablation of {comparison.axis}: {number} variants" if comparison.axis else f"{number} variants side by side"
+
+
+def protocol(comparison: Comparison, stages: Iterable[str] = ()) -> list[str]:
+    """What the numbers of `stages` (all that have columns) are over: updates of each training; features, images and N."""
+    stages = list(dict.fromkeys(stages or [column.stage for column in comparison.columns]))
     trained = [words for stage in stages if (words := _updates(comparison, stage))]
-    judged = [words for stage in stages if (words := _evaluation_words(comparison, stage))]
-    return [*([" · ".join(trained)] if trained else []), *judged] or [f"{len(comparison.variants)} experiments"]
+    judged: dict[str, list[str]] = {}
+    for stage in stages:
+        if words := _evaluation_words(comparison, stage):
+            judged.setdefault(words, []).append(stage.partition("-")[2])
+    scores = [f"FID on {' and '.join(domains)}: {words}" for words, domains in judged.items()]
+    return [*([" · ".join(trained)] if trained else []), *scores] or ["final metrics, and the curves that differ"]
 
 
 def cautions(comparison: Comparison) -> list[str]:
@@ -59,9 +75,9 @@ def cautions(comparison: Comparison) -> list[str]:
     return lines
 
 
-def _remarks(comparison: Comparison) -> list[str]:
+def _remarks(comparison: Comparison, panels: Sequence[Panel]) -> list[str]:
     marks = ["ringed, thick: the baseline"] if any(variant.is_baseline for variant in comparison.variants) else []
-    if any(pd.notna(mark.low) for panel in _panels(comparison) for mark in panel.marks):
+    if any(pd.notna(mark.low) for panel in panels for mark in panel.marks):
         marks.append("bars: ± 1 standard deviation (caption accuracy: 95 % Wilson interval)")
     parts = [" · ".join(marks)] if marks else []
     return [*parts, *cautions(comparison), *(f"Left out: {line}." for line in comparison.left_out())]
@@ -73,15 +89,17 @@ def _candidate(comparison: Comparison, variant: Variant) -> Candidate:
         return Candidate(label=variant.name, is_baseline=variant.is_baseline)
     value = comparison.param(variant, comparison.axis)
     alone = sum(as_text(comparison.param(other, comparison.axis)) == as_text(value) for other in comparison.variants) == 1
-    label = as_text(value) if alone else f"{as_text(value)}, {variant.name}"
+    words = f"{value:g}" if comparison.is_numeric else as_text(value)
+    label = words if alone else f"{words}, {variant.name}"
     return Candidate(label=label, x=float(value) if comparison.is_numeric else 0.0, is_baseline=variant.is_baseline)
 
 
-def _panels(comparison: Comparison) -> list[Panel]:
+def _panels(comparison: Comparison) -> list[tuple[str, Panel]]:
+    """Panels with the stage that each is of."""
     finals, curves = list(_final_panels(comparison)), list(_curve_panels(comparison))
     room = MAX_PANELS if comparison.is_asked else max(FEW, MAX_PANELS - len(curves))
     first = sorted((column.rank, index) for index, (column, _) in enumerate(finals))[:room]
-    shown = [finals[index][1] for index in sorted(index for _, index in first)]
+    shown = [(finals[index][0].stage, finals[index][1]) for index in sorted(index for _, index in first)]
     return [*shown, *curves[: MAX_PANELS - len(shown)]]
 
 
@@ -94,7 +112,7 @@ def _final_panels(comparison: Comparison) -> Iterator[tuple[Headline, Panel]]:
         ]
         mixed = _is_score(column) and len(_features(comparison, column.stage)) > 1
         if len({mark.value for mark in marks}) > 1 and not mixed:
-            yield column, Panel(title=column.label, notes=column.notes, marks=marks, is_share=column.is_share)
+            yield column, Panel(title=column.label, notes=column.notes, marks=marks, **_scale(column))
 
 
 def _mark(comparison: Comparison, index: int, variant: Variant, column: Headline) -> Mark:
@@ -119,14 +137,15 @@ def _ours(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     return table[keep & (table["blur_radius"].fillna(0) == 0)].sort_values("candidates")
 
 
-def _curve_panels(comparison: Comparison) -> Iterator[Panel]:
+def _curve_panels(comparison: Comparison) -> Iterator[tuple[str, Panel]]:
     """Validation curves of the trainings that differ, and FID against N, in the order in which they are worth a panel."""
     asked = [(column.stage, column.key) for column in comparison.columns if comparison.is_asked]
     wanted = [*asked, *CURVES]
     stages = dict.fromkeys(stage for variant in comparison.variants for stage in variant.evaluations)
-    panels = [_training_panel(comparison, stage, key) for stage, key in dict.fromkeys(wanted)]
-    sweeps = [_sweep_panel(comparison, stage) for stage in stages]
-    yield from (panel for panel in [*panels[: len(asked) + 2], *sweeps, *panels[len(asked) + 2 :]] if panel is not None)
+    panels = [(stage, _training_panel(comparison, stage, key)) for stage, key in dict.fromkeys(wanted)]
+    sweeps = [(stage, _sweep_panel(comparison, stage)) for stage in stages]
+    both = len(asked) + 2  # a curve of each of the two trainings
+    yield from (pair for pair in [*panels[:both], *sweeps, *panels[both:]] if pair[1] is not None)
 
 
 def _training_panel(comparison: Comparison, stage: str, key: str) -> Panel | None:
@@ -139,7 +158,7 @@ def _training_panel(comparison: Comparison, stage: str, key: str) -> Panel | Non
     if len({(*trace.x, *trace.y) for trace in traces}) < 2:
         return None
     words = words_for(stage, key)
-    return Panel(title=f"{words.label}", notes=words.notes, traces=traces, x_label=f"{stage}, updates", is_share=words.is_share)
+    return Panel(title=words.label, notes=words.notes, traces=traces, x_label=f"{stage}, updates", **_scale(words))
 
 
 def _sweep_panel(comparison: Comparison, stage: str) -> Panel | None:
@@ -151,11 +170,13 @@ def _sweep_panel(comparison: Comparison, stage: str) -> Panel | None:
             traces.append(Trace(candidate=index, x=rows["candidates"].tolist(), y=rows["value"].tolist()))
     if len({(*trace.x, *trace.y) for trace in traces}) < 2 or len(_features(comparison, stage)) > 1:
         return None
-    domain = stage.partition("-")[2]
-    return Panel(
-        title=f"FID on {domain}", notes=words_for(stage, "fid/dalle_best_of_max").notes, traces=traces,
-        x_label="N, candidates a caption", doubling=True,
-    )  # fmt: skip
+    words = words_for(stage, f"fid/dalle{BEST_OF_MAX}")
+    title, x_label = f"{words.label} over N", "N, candidates a caption"
+    return Panel(title=title, notes=words.notes, traces=traces, x_label=x_label, doubling=True, **_scale(words))
+
+
+def _scale(words: Headline) -> dict[str, Any]:
+    return {"is_share": words.is_share, "least_span": words.least_span}
 
 
 def _features(comparison: Comparison, stage: str) -> set[str]:
@@ -185,4 +206,4 @@ def _evaluation_words(comparison: Comparison, stage: str) -> str:
     most = sorted({int(rows["candidates"].max()) for rows in tables})
     best = "–".join(str(number) for number in dict.fromkeys((most[0], most[-1])))
     features = " or ".join(FEATURES.get(name, name) for name in sorted(_features(comparison, stage)))
-    return f"{stage}: {METRICS['fid'].label} over {features}, {sample_words(pd.concat(tables))}, best of {best} by CLIP"
+    return f"{features}, {sample_words(pd.concat(tables))}, best of {best} by CLIP"

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dalle.config import ConfigError
-from dalle.report.headlines import Headline
+from dalle.report.headlines import BEST_OF_MAX, Headline, full_key
 from dalle.report.page import Markdown, PageFigure, Section, Table, escape, write_page
 from dalle.report.style import save_figure
 from harness.comparison import Comparison
-from harness.comparison_figure import cautions, comparison_figure, protocol
+from harness.comparison_figure import cautions, comparison_figure, protocol, title_of
 from harness.outputs import written_whole
 from harness.params import as_text
 from harness.presets import active_preset
@@ -23,9 +23,9 @@ ARROWS = {"higher": " ↑", "lower": " ↓", "zero": " → 0", "": ""}
 
 
 def terminal_text(comparison: Comparison) -> str:
-    """The table with two lines of headings, then what to mind."""
+    """The table under three lines of headings, then what to mind."""
     header, rows = _header(comparison), [_cells(comparison, variant) for variant in comparison.variants]
-    lines = [[first for first, _ in header], [second for _, second in header], *rows]
+    lines = [*map(list, zip(*header, strict=True)), *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     right = [column > len(_shown_params(comparison)) for column in range(len(header))]
     aligned = [
@@ -76,9 +76,9 @@ def preset_words(variant: Variant, folder: Path) -> str:
 
 
 def _write_page(comparison: Comparison, folder: Path, *, has_figure: bool, command: str, preset: str) -> None:
-    title = f"Ablation of {comparison.axis}" if comparison.axis else f"{len(comparison.variants)} experiments compared"
-    words = [*protocol(comparison), *([preset] if preset else [])]
-    header = [" ".join(part for part in parts if part) for parts in _header(comparison)]
+    title = title_of(comparison)
+    shown = [f"{column.stage} {'/'.join(_metric_words(comparison, column))}" for column in _shown_columns(comparison)]
+    header = ["", *_shown_params(comparison), *shown]
     table = Table(
         header=header,
         rows=[_cells(comparison, variant) for variant in comparison.variants],
@@ -87,17 +87,20 @@ def _write_page(comparison: Comparison, folder: Path, *, has_figure: bool, comma
     remarks = "\n".join(f"- {escape(line)}" for line in _remarks(comparison))
     sections = [Section(title="Results", text=[Markdown(remarks)] if remarks else [], tables=[table])]
     if has_figure:
-        what = f"{len(comparison.variants)} variants, final metrics and the curves that differ"
-        figure = PageFigure(file=folder / FIGURE, title=title, caption="; ".join([what, *words]) + ".")
+        caption = "; ".join(["Final metrics, and the curves that differ", *protocol(comparison)]) + "."
+        figure = PageFigure(file=folder / FIGURE, title=title, caption=caption)
         sections.append(Section(title="Figure", figures=[figure]))
     sections.append(Section(title="How it was made", text=[Markdown(f"```\n{command}\n```")]))
-    write_page(folder / PAGE, title, "; ".join(words) + ".", sections)
+    write_page(folder / PAGE, title, "; ".join([*protocol(comparison), *([preset] if preset else [])]) + ".", sections)
 
 
 def _remarks(comparison: Comparison) -> list[str]:
     lines = list(cautions(comparison))
     if hidden := comparison.differing[MAX_PARAMS:]:
         lines.append(f"{len(hidden)} more parameters differ ({TABLE} has them): {', '.join(hidden)}.")
+    if same := comparison.same_everywhere():
+        first = comparison.variants[0]
+        lines.append("The same everywhere: " + ", ".join(f"{c.address} {_cell(comparison, first, c)}" for c in same) + ".")
     return [*lines, *(f"{STALE} {line}." for line in comparison.left_out())]
 
 
@@ -106,16 +109,31 @@ def _shown_params(comparison: Comparison) -> Sequence[str]:
     return sorted(comparison.differing, key=lambda key: key != comparison.axis)[:MAX_PARAMS]
 
 
-def _header(comparison: Comparison) -> list[tuple[str, str]]:
-    """Two lines a column: section and key of a parameter, stage and key of a metric with its better direction."""
-    params = [(section, key) if key else ("", section) for section, _, key in (k.partition(".") for k in _shown_params(comparison))]
-    return [("", ""), *params, *((column.stage, column.key + ARROWS[column.better]) for column in comparison.columns)]
+def _header(comparison: Comparison) -> list[tuple[str, str, str]]:
+    """Three lines a column: section and key of a parameter; stage, group and name of a metric with its better direction."""
+    params = [(*key.rpartition(".")[::2], "") for key in _shown_params(comparison)]
+    metrics = [(column.stage, *_metric_words(comparison, column)) for column in _shown_columns(comparison)]
+    return [("", "", ""), *params, *metrics]
+
+
+def _metric_words(comparison: Comparison, column: Headline) -> tuple[str, str]:
+    group, slash, name = column.key.partition("/")
+    if column.key.endswith(BEST_OF_MAX):
+        keys = [full_key(variant.metrics.get(column.stage, {}), column.key) for variant in comparison.variants]
+        numbers = sorted({int(key.rpartition("_")[2]) for key in keys if not key.endswith(BEST_OF_MAX)})
+        name = "best of " + "–".join(map(str, dict.fromkeys((numbers[0], numbers[-1]))))
+    return group, (name if slash else "") + ARROWS[column.better]
+
+
+def _shown_columns(comparison: Comparison) -> list[Headline]:
+    same = comparison.same_everywhere()
+    return [column for column in comparison.columns if column not in same]
 
 
 def _cells(comparison: Comparison, variant: Variant) -> list[str]:
     name = variant.name + (" (baseline)" if variant.is_baseline and variant.name != "baseline" else "")
     params = [as_text(comparison.param(variant, key)) for key in _shown_params(comparison)]
-    return [name, *params, *(_cell(comparison, variant, column) for column in comparison.columns)]
+    return [name, *params, *(_cell(comparison, variant, column) for column in _shown_columns(comparison))]
 
 
 def _cell(comparison: Comparison, variant: Variant, column: Headline) -> str:

@@ -32,6 +32,12 @@ class Headline:
         return self.digits.endswith("%")
 
     @property
+    def least_span(self) -> float:
+        """What an axis shows at least, 20 of the last digit quoted: a smaller difference should look small."""
+        decimals = self.digits[1:-1]
+        return 20 * 10.0 ** -(int(decimals) + 2 * self.is_share) if self.digits[-1] in "f%" else 0.0
+
+    @property
     def notes(self) -> list[str]:
         """Unit and direction, from the fullest to the shortest wording."""
         note = NOTES[self.better]

@@ -61,6 +61,7 @@ class Panel:
     traces: Sequence[Trace] = ()
     x_label: str = ""
     is_share: bool = False
+    least_span: float = 0.0  # of the vertical axis
     doubling: bool = False  # the curves' axis is logarithmic with base 2
 
 
@@ -78,23 +79,24 @@ def ablation(
     first, *more = [part for line in lines for part in wrap(line, width, SUBTITLE, max_lines=2)]
     legend = _legend_rows(candidates, axis, width)
     notes = [part for remark in remarks for part in wrap(remark, width, NOTE, max_lines=3)]
-    top = HEADER + len(more) * line_height(SUBTITLE) + len(legend) * LEGEND_PITCH + 32
+    top = HEADER + len(more) * line_height(SUBTITLE) + len(legend) * LEGEND_PITCH + 38
     bottom = top + -(-len(panels) // columns) * PITCH - 26
     sheet = Sheet(bottom + len(notes) * line_height(NOTE) + MARGIN, shorten(title, width, 15, weight="bold"), first)
-    sheet.lines(MARGIN, HEADER - 14, more, size=SUBTITLE, colour=MUTED)
-    _draw_legend(sheet, candidates, styles, legend, axis, HEADER + len(more) * line_height(SUBTITLE) + 2)
+    sheet.lines(MARGIN, MARGIN + 29 + line_height(SUBTITLE), more, size=SUBTITLE, colour=MUTED, vertical="top")
+    _draw_legend(sheet, candidates, styles, legend, axis, HEADER + len(more) * line_height(SUBTITLE) + 8)
     pitch = width / columns
     for index, panel in enumerate(panels):
         plot_width = min(pitch - LEFT - RIGHT, 400)
         x, y = MARGIN + index % columns * pitch + LEFT, top + index // columns * PITCH
-        note = next((n for n in panel.notes if text_width(panel.title, HEADING, "bold") + text_width(n, LABEL) < pitch - LEFT), "")
-        axes = sheet.plot(x, y, plot_width, PLOT_HEIGHT, title=panel.title, note=note)
+        heading = shorten(panel.title, pitch - LEFT - 8, HEADING, weight="bold")
+        room = pitch - LEFT - 16 - text_width(heading, HEADING, "bold")
+        note = next((note for note in panel.notes if text_width(note, LABEL) < room), "")
+        axes = sheet.plot(x, y, plot_width, PLOT_HEIGHT, title=heading, note=note)
         if panel.traces:
             _draw_traces(axes, panel, candidates, styles)
         else:
             _draw_marks(axes, panel, candidates, styles, axis, numeric, plot_width)
-        if panel.is_share:
-            axes.yaxis.set_major_formatter(PercentFormatter(1))
+        _value_axis(axes, panel)
     sheet.lines(MARGIN, bottom + line_height(NOTE), notes, size=NOTE, colour=MUTED)
     return sheet.figure
 
@@ -151,8 +153,8 @@ def _draw_legend(
 
 def _marker(colour: str, marker: str) -> dict:
     return {
-        "color": colour, "marker": marker, "linestyle": "", "markersize": points(8), "markeredgecolor": "white",
-        "markeredgewidth": points(1), "zorder": 3, "clip_on": False,
+        "color": colour, "marker": marker, "linestyle": "", "markersize": points(8), "markeredgewidth": 0, "zorder": 3,
+        "clip_on": False,
     }  # fmt: skip
 
 
@@ -177,12 +179,20 @@ def _draw_marks(
         if candidates[mark.candidate].is_baseline:
             axes.plot(x, mark.value, **RING)
     axes.margins(y=0.14)
-    axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.set_xlabel(shorten(axis, width + LEFT, LABEL))
     if numeric:
         _numeric_axis(axes, [candidate.x for candidate in candidates], width)
     else:
         _category_axis(axes, [drawable(candidate.label) for candidate in candidates], width)
+
+
+def _value_axis(axes: Axes, panel: Panel) -> None:
+    low, high = axes.get_ylim()
+    missing = max(0.0, panel.least_span - (high - low))
+    axes.set_ylim(low - missing / 2, high + missing / 2)
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    if panel.is_share:
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0 if high - low > 0.05 else 1))
 
 
 def _numeric_axis(axes: Axes, values: Sequence[float], width: float) -> None:
@@ -231,7 +241,6 @@ def _draw_traces(axes: Axes, panel: Panel, candidates: Sequence[Candidate], styl
         )  # fmt: skip
     axes.set_xlabel(panel.x_label)
     axes.margins(x=0.04, y=0.1)
-    axes.yaxis.set_major_locator(MaxNLocator(5))
     if panel.doubling:
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_locator(FixedLocator(_sparse(sorted({x for trace in panel.traces for x in trace.x}))))
