@@ -6,6 +6,7 @@ import pytest
 from matplotlib.text import Text
 from PIL import Image
 
+from dalle.report.figures.ablation import Candidate, Mark, Panel, Trace, ablation
 from dalle.report.figures.attention_masks import attention_masks
 from dalle.report.figures.best_of import best_of
 from dalle.report.figures.blur_curves import blur_curves
@@ -28,6 +29,33 @@ def row_mask(text_length, grid_size):
     return (key <= query) & ((key < text_length) | (query - key <= grid_size))
 
 
+def numeric_ablation(number):
+    """Everything that a numeric axis can bring: intervals, curves, a sweep over N, remarks."""
+    values = np.linspace(0, 6, number)
+    candidates = [Candidate(label=f"{x:g}", x=x, is_baseline=index == 1) for index, x in enumerate(values)]
+    marks = [Mark(candidate=index, value=28 - x / 9, low=27.8 - x / 9, high=28.3) for index, x in enumerate(values)]
+    traces = [Trace(candidate=index, x=[1, 2, 4, 8], y=[9 + x, 8, 7, 6 - x]) for index, x in enumerate(values)]
+    notes = ["dB, ↑ higher is better", "↑"]
+    panels = [
+        *(Panel(title=f"PSNR {index}", notes=notes, marks=marks) for index in range(4)),
+        Panel(title="Codebook used", notes=notes, traces=traces, x_label="train_dvae, updates"),
+        Panel(title="FID over N", notes=notes, traces=traces, x_label="N", doubling=True),
+    ]
+    lines, remarks = ["train_dvae: 60 updates", "FID: 64 images"], ["ringed: the baseline", "what to mind " * 20]
+    return ablation(candidates, panels, axis="beta", numeric=True, title="Ablation", lines=lines, remarks=remarks)
+
+
+def category_ablation(names):
+    candidates = [Candidate(label=name, is_baseline=index == 0) for index, name in enumerate(names)]
+    marks = [Mark(candidate=index, value=0.2 + index / 20) for index in range(len(names))]
+    panels = [
+        Panel(title="FID", notes=["↓ lower is better"], marks=marks),
+        Panel(title="Codebook used by all of the images", notes=["↑ higher is better", "↑"], marks=marks, is_share=True),
+        Panel(title="One value missing", notes=[], marks=marks[1:]),
+    ]
+    return ablation(candidates, panels, axis="", numeric=False, title="Words", lines=["over tests"], remarks=[])
+
+
 def draw(name, evaluation, images, captions, curves):
     rules = ["too_short", "undecodable"]
     counts = pd.DataFrame({"rule": rules, "dropped": [30, 2], "precision": [1, 0.9], "recall": [0.8, np.nan]})
@@ -44,6 +72,9 @@ def draw(name, evaluation, images, captions, curves):
         "attention_masks": lambda: attention_masks({"Row": row_mask(4, 6), "All": np.tril(np.ones((40, 40), bool))}, 4, 6),
         "filter_examples": lambda: filter_examples(counts, examples, 1000),
         "miniature_world": lambda: miniature_world(images, captions, "World", "sixteen pairs"),
+        "ablation": lambda: numeric_ablation(5),
+        "ablation of words": lambda: category_ablation(("none", "vq, EMA codebook", "gumbel")),
+        "ablation of many": lambda: category_ablation([f"a rather long experiment {number}" for number in range(14)]),
     }
     if plan:
         return training_curves(curves, plan.groups, plan.schedules, title=plan.title, model=plan.model)
@@ -61,6 +92,9 @@ FIGURES = {
     "attention_masks": ("Row", "All", "sees 4 text + 7 image tokens", "the query"),
     "filter_examples": ("32 of 1,000", "too short", "90.0%", "–", "□ red"),
     "miniature_world": ("World", "sixteen pairs"),
+    "ablation": ("beta", "1.5 (baseline)", "dB, ↑ higher", "over N", "64 images", "mind", "train_dvae, updates"),
+    "ablation of words": ("none (baseline)", "gumbel", "FID", "Codebook"),
+    "ablation of many": ("in the order of the legend", "a rather long experiment 13"),
     "train_dvae": ("Loss", "PSNR", "Codebook used", "β", "τ", "step size", "60 updates"),
     "train_prior": ("Image tokens", "Text tokens", "train", "valid"),
     "train_clip": ("Retrieval", "top1", "top5"),
@@ -188,6 +222,28 @@ def test_wrong_images_are_named(images, captions):
         attention_masks({"Row": row_mask(4, 5)}, 4, 6)
     with pytest.raises(ValueError, match="smaller grid"):
         attention_masks({"Row": row_mask(4, 24)}, 4, 24)
+
+
+def test_an_ablations_numeric_axis_is_true_to_scale_and_joined_in_order():
+    candidates = [Candidate(label="b", x=8.0), Candidate(label="a", x=0.5, is_baseline=True), Candidate(label="c", x=2.0)]
+    marks = [Mark(candidate=index, value=value) for index, value in enumerate((3.0, 1.0, 2.0))]
+    figure = ablation(
+        candidates, [Panel(title="t", notes=[], marks=marks, least_span=40)], axis="x", numeric=True, title="t", lines=["l"],
+        remarks=[],
+    )  # fmt: skip
+    axes = figure.axes[1]
+    assert axes.get_xscale() == "log" and np.ptp(axes.get_ylim()) == pytest.approx(40)  # a small difference looks small
+    np.testing.assert_allclose(axes.lines[0].get_xdata(), [0.5, 2, 8])
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), [1, 2, 3])
+    rings = [line.get_xdata() for line in axes.lines if line.get_markerfacecolor() == "none"]
+    np.testing.assert_allclose(rings, [[0.5]])  # the baseline's
+
+
+def test_an_ablation_has_one_to_six_panels():
+    panels = [Panel(title="t", notes=[], marks=[Mark(candidate=0, value=1)])] * 7
+    for number in (0, 7):
+        with pytest.raises(ValueError, match=f"1 to 6 panels, got {number}"):
+            ablation([Candidate(label="a")], panels[:number], axis="", numeric=False, title="t", lines=["l"], remarks=[])
 
 
 def test_published_numbers_each_have_a_source():

@@ -43,7 +43,7 @@ class Headline:
         note = NOTES[self.better]
         short = note.removesuffix(" is better")
         wordings = [", ".join(part for part in parts if part) for parts in ((self.unit, note), (self.unit, short), (short,))]
-        return list(dict.fromkeys([*wordings, ""]))
+        return list(dict.fromkeys([*wordings, note[:1] if self.better != "zero" else "", ""]))
 
 
 HEADLINES = (

@@ -89,7 +89,7 @@ def ablation(
         plot_width = min(pitch - LEFT - RIGHT, 400)
         x, y = MARGIN + index % columns * pitch + LEFT, top + index // columns * PITCH
         heading = shorten(panel.title, pitch - LEFT - 8, HEADING, weight="bold")
-        room = pitch - LEFT - 16 - text_width(heading, HEADING, "bold")
+        room = pitch - LEFT - 10 - text_width(heading, HEADING, "bold")
         note = next((note for note in panel.notes if text_width(note, LABEL) < room), "")
         axes = sheet.plot(x, y, plot_width, PLOT_HEIGHT, title=heading, note=note)
         if panel.traces:
