@@ -65,6 +65,7 @@ def variants_of_runs(client: Any, experiment: str, stage: str, workspace: Mappin
 
 
 def _variant(revision: Revision, is_baseline: bool) -> Variant:
+    params = _compared(flatten(revision.params))
     freshness = Freshness(revision)
     metrics, tables, missing = {}, {"metrics": {}, "curves": {}}, {}
     for stage, entry in revision.lock.items():
@@ -82,7 +83,7 @@ def _variant(revision: Revision, is_baseline: bool) -> Variant:
     return Variant(
         name=revision.name,
         is_baseline=is_baseline,
-        params=_compared(flatten(revision.params)),
+        params=params,
         stages=tuple(stage.replace("@", "-") for stage in revision.lock),
         metrics=metrics,
         curves=tables["curves"],

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from toy_experiments import ToyExperiments
 
 from harness.run_config import RunConfig
 from harness.tracking import connect
@@ -234,3 +235,11 @@ def start(project: Path) -> Callable[..., subprocess.Popen]:
         return subprocess.Popen(command, cwd=project, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     return start_stage
+
+
+@pytest.fixture
+def experiments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ToyExperiments:
+    """A git repository whose baseline has run, as the working directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    return ToyExperiments(tmp_path)
