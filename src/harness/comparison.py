@@ -78,8 +78,8 @@ def compare(variants: Sequence[Variant], metrics: Sequence[str] = (), param: str
 
 
 def _differing(variants: Sequence[Variant]) -> list[str]:
-    keys = dict.fromkeys(key for variant in variants for key in variant.params)
-    return [key for key in keys if any(_unlike(variants[0].params.get(key, ABSENT), v.params.get(key, ABSENT)) for v in variants)]
+    keys = {key: [variant.params.get(key, ABSENT) for variant in variants] for v in variants for key in v.params}
+    return [key for key, values in keys.items() if any(_unlike(values[0], value) for value in values)]
 
 
 def _unlike(one: Any, other: Any) -> bool:

@@ -1,15 +1,16 @@
-"""A comparison as a figure: which panels it gets, and the words around them."""
+"""A comparison as a figure: which of its metrics and curves get a panel."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dalle.report.figures.ablation import MAX_PANELS, Candidate, Mark, Panel, Trace, ablation
-from dalle.report.frames import FEATURES, only_value, sample_words
+from dalle.report.figures.ablation import MAX_PANELS, Mark, Panel, Trace, ablation
 from dalle.report.headlines import BEST_OF_MAX, Headline, full_key, words_for
+from dalle.report.legend import Candidate
 from harness.comparison import Comparison
+from harness.comparison_words import cautions, features_of, is_score, our_rows, protocol, title_of
 from harness.params import as_text
 from harness.variants import Variant
 
@@ -20,7 +21,6 @@ CURVES = (  # the first to be drawn first; rank among themselves, after the fina
     ("train_dvae", "valid/codebook_used"),
 )
 FEW = 3  # final metrics that are shown before curves take their place
-SCORES = ("fid", "inception_score", "kid")  # a number of them means something only under its features
 
 
 def comparison_figure(comparison: Comparison) -> Figure | None:
@@ -40,39 +40,6 @@ def comparison_figure(comparison: Comparison) -> Figure | None:
         lines=protocol(comparison, stages),
         remarks=_remarks(comparison, panels),
     )
-
-
-def title_of(comparison: Comparison) -> str:
-    number = len(comparison.variants)
-    return f"Ablation of {comparison.axis}: {number} variants" if comparison.axis else f"{number} variants side by side"
-
-
-def protocol(comparison: Comparison, stages: Iterable[str] = ()) -> list[str]:
-    """What the numbers of `stages` (all that have columns) are over: updates of each training; features, images and N."""
-    stages = list(dict.fromkeys(stages or [column.stage for column in comparison.columns]))
-    trained = [words for stage in stages if (words := _updates(comparison, stage))]
-    judged: dict[str, list[str]] = {}
-    for stage in stages:
-        if words := _evaluation_words(comparison, stage):
-            judged.setdefault(words, []).append(stage.partition("-")[2])
-    scores = [f"FID on {' and '.join(domains)}: {words}" for words, domains in judged.items()]
-    return [*([" · ".join(trained)] if trained else []), *scores] or ["final metrics, and the curves that differ"]
-
-
-def cautions(comparison: Comparison) -> list[str]:
-    """What the numbers must not be taken for."""
-    lines = []
-    fresh = [variant for variant in comparison.variants if "train_prior" in variant.metrics]
-    shown = any((column.stage, column.key) == ("train_prior", "valid/image_loss") for column in comparison.columns)
-    if shown and any(_differs(fresh, key) for key in comparison.differing if key.startswith(("train_dvae.", "image_size"))):
-        lines.append("Image losses count the codes of each variant's own dVAE: over different codes they do not rank priors.")
-    for stage in dict.fromkeys(column.stage for column in comparison.columns if _is_score(column)):
-        if len(_features(comparison, stage)) > 1:
-            lines.append(f"{stage}: scores under different features are on different scales, and left out of the figure.")
-    others = [key for key in comparison.differing if key != comparison.axis]
-    if comparison.axis and others:
-        lines.append(f"Not only {comparison.axis} differs, but also {', '.join(others)}.")
-    return lines
 
 
 def _remarks(comparison: Comparison, panels: Sequence[Panel]) -> list[str]:
@@ -110,7 +77,7 @@ def _final_panels(comparison: Comparison) -> Iterator[tuple[Headline, Panel]]:
             for index, variant in enumerate(comparison.variants)
             if comparison.value(variant, column) is not None
         ]
-        mixed = _is_score(column) and len(_features(comparison, column.stage)) > 1
+        mixed = is_score(column) and len(features_of(comparison, column.stage)) > 1
         if len({mark.value for mark in marks}) > 1 and not mixed:
             yield column, Panel(title=column.label, notes=column.notes, marks=marks, **_scale(column))
 
@@ -128,13 +95,7 @@ def _rows_behind(variant: Variant, column: Headline) -> pd.DataFrame:
     number = rest.removeprefix("dalle_best_of_")
     if table is None or not number.isdigit():
         return pd.DataFrame()
-    return _ours(table, metric)[lambda rows: rows["candidates"] == int(number)]
-
-
-def _ours(table: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """DALL-E's rows without blur against the full reference, by N."""
-    keep = (table["model"] == "dalle") & (table["metric"] == metric) & (table["reference"] == "all")
-    return table[keep & (table["blur_radius"].fillna(0) == 0)].sort_values("candidates")
+    return our_rows(table, metric)[lambda rows: rows["candidates"] == int(number)]
 
 
 def _curve_panels(comparison: Comparison) -> Iterator[tuple[str, Panel]]:
@@ -165,10 +126,10 @@ def _sweep_panel(comparison: Comparison, stage: str) -> Panel | None:
     traces = []
     for index, variant in enumerate(comparison.variants):
         table = variant.evaluations.get(stage)
-        rows = _ours(table, "fid") if table is not None else pd.DataFrame()
+        rows = our_rows(table, "fid") if table is not None else pd.DataFrame()
         if len(rows) > 1:
             traces.append(Trace(candidate=index, x=rows["candidates"].tolist(), y=rows["value"].tolist()))
-    if len({(*trace.x, *trace.y) for trace in traces}) < 2 or len(_features(comparison, stage)) > 1:
+    if len({(*trace.x, *trace.y) for trace in traces}) < 2 or len(features_of(comparison, stage)) > 1:
         return None
     words = words_for(stage, f"fid/dalle{BEST_OF_MAX}")
     title, x_label = f"{words.label} over N", "N, candidates a caption"
@@ -177,33 +138,3 @@ def _sweep_panel(comparison: Comparison, stage: str) -> Panel | None:
 
 def _scale(words: Headline) -> dict[str, Any]:
     return {"is_share": words.is_share, "least_span": words.least_span}
-
-
-def _features(comparison: Comparison, stage: str) -> set[str]:
-    tables = [variant.evaluations[stage] for variant in comparison.variants if stage in variant.evaluations]
-    return {only_value(rows, "features") for table in tables if len(rows := _ours(table, "fid"))}
-
-
-def _is_score(column: Headline) -> bool:
-    return column.stage.startswith("evaluate-") and column.key.partition("/")[0] in SCORES
-
-
-def _differs(variants: list[Variant], key: str) -> bool:
-    return len({as_text(variant.params.get(key)) for variant in variants}) > 1
-
-
-def _updates(comparison: Comparison, stage: str) -> str:
-    key = f"{stage}.optim.updates"
-    numbers = sorted({variant.params[key] for variant in comparison.variants if stage in variant.metrics and key in variant.params})
-    return f"{stage}: {'–'.join(f'{number:,}' for number in dict.fromkeys((numbers[0], numbers[-1])))} updates" if numbers else ""
-
-
-def _evaluation_words(comparison: Comparison, stage: str) -> str:
-    tables = [variant.evaluations[stage] for variant in comparison.variants if stage in variant.evaluations]
-    tables = [rows for table in tables if len(rows := _ours(table, "fid"))]
-    if not tables:
-        return ""
-    most = sorted({int(rows["candidates"].max()) for rows in tables})
-    best = "–".join(str(number) for number in dict.fromkeys((most[0], most[-1])))
-    features = " or ".join(FEATURES.get(name, name) for name in sorted(_features(comparison, stage)))
-    return f"{features}, {sample_words(pd.concat(tables))}, best of {best} by CLIP"

@@ -10,7 +10,8 @@ from dalle.report.headlines import BEST_OF_MAX, Headline, full_key
 from dalle.report.page import Markdown, PageFigure, Section, Table, escape, write_page
 from dalle.report.style import save_figure
 from harness.comparison import Comparison
-from harness.comparison_figure import cautions, comparison_figure, protocol, title_of
+from harness.comparison_figure import comparison_figure
+from harness.comparison_words import cautions, protocol, title_of
 from harness.outputs import written_whole
 from harness.params import as_text
 from harness.presets import active_preset
@@ -29,7 +30,7 @@ def terminal_text(comparison: Comparison) -> str:
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     right = [column > len(_shown_params(comparison)) for column in range(len(header))]
     aligned = [
-        "  ".join(cell.rjust(width) if flush else cell.ljust(width) for cell, width, flush in zip(line, widths, right, strict=True))
+        "  ".join(f"{cell:{'>' if flush else '<'}{width}}" for cell, width, flush in zip(line, widths, right, strict=True))
         for line in lines
     ]
     return "\n".join([*(line.rstrip() for line in aligned), "", *_remarks(comparison)]).rstrip() + "\n"

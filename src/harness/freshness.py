@@ -76,7 +76,7 @@ class Freshness:
         """Whether `out` has changed since `stage` ran, which the hash of a file inside (or a folder around) cannot tell.
 
         The commit that first recorded this run of `stage` also records the `out` of that time. Where only other files of
-        the folder have changed since, DVC rightly skips the stage and this is too strict: rather a number less than a wrong one.
+        the folder have changed since, DVC rightly skips the stage and this is too strict: better no number than a wrong one.
         """
         made = _md5s(self._lock[writer], "outs")[out]
         then = made

@@ -47,7 +47,7 @@ def variants_of_runs(client: Any, experiment: str, stage: str, workspace: Mappin
     """One a FINISHED run of `stage`, numbered by age where names repeat; the baseline has the parameters of the workspace."""
     runs = finished_runs(client, experiment, stage)
     if not runs:
-        raise ConfigError(f"MLflow has no finished run of stage '{stage}' in experiment '{experiment}' (dalle runs lists stages)")
+        raise ConfigError(f"MLflow's '{experiment}' has no finished run of stage '{stage}' (`dalle runs` lists them)")
     names, label = [run["name"] or stage for run in runs], stage.replace("@", "-")
     now = {key: as_text(value) for key, value in flatten(workspace).items()}
     same = [index for index, run in enumerate(runs) if all(now.get(key) == text for key, text in run["params"].items())]
@@ -117,6 +117,7 @@ def _from_text(text: str) -> Any:
 
 def _run_curves(client: Any, run: Mapping[str, Any]) -> pd.DataFrame:
     """The validation curves; what was reported once, at the end, is no curve."""
-    histories = {key: metric_history(client, run["run_id"], key) for key in sorted(run["metrics"]) if key.startswith(VALIDATION)}
+    keys = sorted(key for key in run["metrics"] if key.startswith(VALIDATION))
+    histories = {key: metric_history(client, run["run_id"], key) for key in keys}
     columns = {key: pd.Series(points) for key, points in histories.items() if len(points) > 1}
     return pd.DataFrame(columns).rename_axis("step").sort_index().reset_index()

@@ -12,7 +12,8 @@ from PIL import Image
 
 from harness import cli
 from harness.comparison import compare
-from harness.comparison_figure import _panels, cautions
+from harness.comparison_figure import _panels
+from harness.comparison_words import cautions
 from harness.revisions import find_revisions, natural_order
 from harness.tracking import connect
 from harness.variants import variants_of_revisions, variants_of_runs
@@ -23,7 +24,8 @@ def variants(*names):
 
 
 def table(comparison):
-    return {variant.name: [comparison.value(variant, column) for column in comparison.columns] for variant in comparison.variants}
+    columns = comparison.columns
+    return {variant.name: [comparison.value(variant, column) for column in columns] for variant in comparison.variants}
 
 
 def dalle(*arguments):
@@ -110,7 +112,7 @@ def test_the_metric_of_a_stage_with_domains_and_a_derived_one(experiments):
 
 def test_after_a_run_in_place_the_workspace_is_the_experiment_and_head_the_baseline(experiments):
     experiments.experiment("beta0", train_dvae__beta__end=0.5)
-    experiments.git("restore", "--source", "refs/exps/" + experiments.git("for-each-ref", "--format=%(refname:lstrip=2)", "refs/exps"), ".")
+    experiments.git("restore", "--source", experiments.git("for-each-ref", "--format=%(refname)", "refs/exps"), ".")
     assert [variant.name for variant in variants()] == ["HEAD", "beta0"]
 
 
@@ -236,7 +238,8 @@ def test_runs_of_mlflow_are_numbered_by_age(monkeypatch):
     monkeypatch.setattr("harness.variants.metric_history", lambda client, run_id, key: {19: 20.0, 39: 20 + float(run_id)})
     workspace = {"train_dvae": {"beta": {"end": 1.5}}, "seed": 0}
     found = compare(variants_of_runs(None, "toy", "train_dvae", workspace))
-    assert [(variant.name, variant.is_baseline) for variant in found.variants] == [("train_dvae 1", False), ("train_dvae 2", True)]
+    assert [variant.name for variant in found.variants] == ["train_dvae 1", "train_dvae 2"]
+    assert [variant.is_baseline for variant in found.variants] == [False, True]
     assert (found.axis, found.is_numeric) == ("train_dvae.beta.end", True)
     assert [column.key for column in found.columns] == ["valid/psnr_db"]
     assert found.variants[0].curves["train_dvae"]["valid/psnr_db"].tolist() == [20, 20.5]
@@ -264,7 +267,7 @@ def test_finished_runs_are_read_from_mlflow_itself(tmp_path, empty_database, mon
     page = Path("out/README.md").read_text()
     assert "dalle compare --runs train --out out" in page and run not in page
     assert dalle("--runs", "sample@coco") == 2
-    assert "no finished run of stage 'sample@coco' in experiment 'toy'" in capsys.readouterr().err
+    assert "MLflow's 'toy' has no finished run of stage 'sample@coco'" in capsys.readouterr().err
 
 
 STAGE = """\

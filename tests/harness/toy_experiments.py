@@ -26,7 +26,7 @@ COLUMNS = "domain,model,features,blur_kind,blur_radius,reference,candidates,num_
 
 
 class ToyExperiments:
-    """The project in a folder; `run` does what `dvc repro` of some stages would, `keep` what `dvc exp run -n` would after it."""
+    """The project in a folder; `run` does what `dvc repro` of some stages would, `keep` what `dvc exp run -n` does then."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -75,7 +75,7 @@ class ToyExperiments:
         self.write_lock()
 
     def digest(self, path: str) -> str | None:
-        """What a stage finds at `path` now; coco.parquet depends on the rows alone, as the birds are elsewhere in its folder."""
+        """What a stage finds at `path` now; coco.parquet depends on the rows alone: the birds are elsewhere in its folder."""
         if path == "code.py":
             return md5((self.root / path).read_text())
         if path.endswith("coco.parquet"):
@@ -89,7 +89,8 @@ class ToyExperiments:
         return {"path": path, "md5": md5(text)}
 
     def results(self, stage: str) -> dict[str, str]:
-        label, beta, layers = stage.replace("@", "-"), self.params["train_dvae"]["beta"]["end"], self.params["train_prior"]["layers"]
+        beta, layers = self.params["train_dvae"]["beta"]["end"], self.params["train_prior"]["layers"]
+        label = stage.replace("@", "-")
         metrics, curve = {"rows/total": self.params["prepare_data"]["rows"]}, ""
         if stage == "train_dvae":
             metrics = {"valid/psnr_db": 28 - beta, "valid/elbo_true": 2.5, "valid/elbo_relaxed": 2.5 + beta / 100}

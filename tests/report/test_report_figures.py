@@ -6,7 +6,7 @@ import pytest
 from matplotlib.text import Text
 from PIL import Image
 
-from dalle.report.figures.ablation import Candidate, Mark, Panel, Trace, ablation
+from dalle.report.figures.ablation import Mark, Panel, Trace, ablation
 from dalle.report.figures.attention_masks import attention_masks
 from dalle.report.figures.best_of import best_of
 from dalle.report.figures.blur_curves import blur_curves
@@ -18,6 +18,7 @@ from dalle.report.figures.reconstructions import reconstructions
 from dalle.report.figures.rerank_curves import rerank_curves
 from dalle.report.figures.samples import samples
 from dalle.report.figures.training_curves import training_curves
+from dalle.report.legend import Candidate
 from dalle.report.sheet import MARGIN
 from dalle.report.style import DEVICE_SCALE, MODELS, WIDTH, save_figure
 from dalle.report.training_plans import PLANS
