@@ -35,6 +35,7 @@ class Variant:
     curves: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     evaluations: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)  # of a run: digests, as its params do not tell what came before it
 
 
 def variants_of_revisions(revisions: Sequence[Revision]) -> list[Variant]:
@@ -59,6 +60,7 @@ def variants_of_runs(client: Any, experiment: str, stage: str, workspace: Mappin
             stages=(label,),
             metrics={label: {key: value for key, value in run["metrics"].items() if not key.startswith(TIMED_GROUPS)}},
             curves={label: _run_curves(client, run)},
+            inputs=run["inputs"],
         )
         for index, (run, name) in enumerate(zip(runs, names, strict=True))
     ]

@@ -230,7 +230,7 @@ def test_without_experiments_or_without_git(experiments, tmp_path_factory, monke
 
 def test_runs_of_mlflow_are_numbered_by_age(monkeypatch):
     runs = [
-        {"run_id": str(end), "name": "train_dvae", "start_time": end, "inputs": {}, "params": {"train_dvae.beta.end": str(end)},
+        {"run_id": str(end), "name": "train_dvae", "start_time": end, "inputs": {"data/rows": str(end), "code": "1"}, "params": {"train_dvae.beta.end": str(end)},
          "metrics": {"valid/psnr_db": 28 - end, "throughput/images_per_second": end}}
         for end in (0.5, 1.5)
     ]  # fmt: skip
@@ -242,6 +242,7 @@ def test_runs_of_mlflow_are_numbered_by_age(monkeypatch):
     assert [variant.is_baseline for variant in found.variants] == [False, True]
     assert (found.axis, found.is_numeric) == ("train_dvae.beta.end", True)
     assert [column.key for column in found.columns] == ["valid/psnr_db"]
+    assert cautions(found) == ["The runs read different data/rows: not only the parameters shown tell them apart."]
     assert found.variants[0].curves["train_dvae"]["valid/psnr_db"].tolist() == [20, 20.5]
 
 
