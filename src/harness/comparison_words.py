@@ -42,8 +42,8 @@ def cautions(comparison: Comparison) -> list[str]:
             lines.append(f"{stage}: scores under different features are on different scales, and left out of the figure.")
         if len({number for rows in _fid_rows(comparison, stage) for number in rows["num_samples"]}) > 1:
             lines.append(f"{stage}: FID and KID depend on the number of images, which is not the same for all.")
-    inputs = {path: {variant.inputs.get(path) for variant in comparison.variants} for v in comparison.variants for path in v.inputs}
-    if unlike := [path for path, digests in inputs.items() if len(digests) > 1]:
+    inputs = dict.fromkeys(path for variant in comparison.variants for path in variant.inputs)
+    if unlike := [path for path in inputs if len({variant.inputs.get(path) for variant in comparison.variants}) > 1]:
         lines.append(f"The runs read different {', '.join(unlike)}: not only the parameters shown tell them apart.")
     others = [key for key in comparison.differing if key != comparison.axis]
     if comparison.axis and others:
