@@ -1,6 +1,7 @@
 """The `dalle` command: parameters, runs, and where a number comes from."""
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 
@@ -128,16 +129,19 @@ def _root() -> Path:
 
 
 def _compare(options: argparse.Namespace, tree: type | None) -> None:
-    from harness import comparison_page as page  # here: pandas and matplotlib take a second that `dalle preset` need not wait
+    from harness import comparison_page as page
+    from harness import tracking
     from harness.comparison import compare
+    from harness.params import look_up, read_yaml
     from harness.revisions import find_revisions
     from harness.variants import variants_of_revisions, variants_of_runs
 
     if options.runs and options.names:
-        raise ConfigError(f"--runs compares all finished runs of {options.runs}: leave out {' '.join(options.names)}")
+        raise ValueError(f"--runs compares all finished runs of {options.runs}: leave out {' '.join(options.names)}")
     if options.runs:
         params = read_yaml(PARAMS)
-        client = tracking.connect(workspace_root())
+        _send_finished()
+        client = tracking.connect(_root())
         variants = variants_of_runs(client, look_up(params, "run.experiment"), options.runs, params)
     else:
         variants = variants_of_revisions(find_revisions(options.names))

@@ -188,13 +188,14 @@ def _origin(
 ) -> tuple[RunFacts, RunRecord]:
     """What the run is made from, for the tracker and for `runs/`."""
     commit, dirty = git_state()
+    experiment = os.environ.get("DVC_EXP_NAME")
     run, attempt = _run_and_attempt(folder / "run")
     upstream = upstream_runs(upstream_stages(pipeline, entry))
     data = {dep: digest for dep, digest in fingerprint.deps.items() if dep.split("/")[0] not in CODE_PATHS}
     tags = {
         "mlflow.source.git.commit": commit,
         "git.dirty": commit and ("unknown" if dirty is None else str(dirty).lower()),
-        "dvc.exp_name": os.environ.get("DVC_EXP_NAME"),
+        "dvc.exp_name": experiment,
         "dvc.exp_baseline": os.environ.get("DVC_EXP_BASELINE_REV"),
         "checkpoint.key": fingerprint.key,
         "pipeline.config": digest_of({key: value for key, value in raw.items() if key != "run"})[:12],
@@ -208,7 +209,7 @@ def _origin(
         run=run,
         attempt=attempt,
         stage=entry.address,
-        name=f"{entry.name}:{entry.item}" if entry.item else entry.name,
+        name=entry.address.replace("@", ":") + (f" ({experiment})" if experiment else ""),
         experiment=raw["run"]["experiment"],
         params=all_params(pipeline, entry, fingerprint.params),
         tags={key: value for key, value in tags.items() if value},
