@@ -89,7 +89,7 @@ def _write_page(comparison: Comparison, folder: Path, *, has_figure: bool, comma
     sections = [Section(title="Results", text=[Markdown(remarks)] if remarks else [], tables=[table])]
     if has_figure:
         caption = "; ".join(["Final metrics, and the curves that differ", *protocol(comparison)]) + "."
-        figure = PageFigure(file=folder / FIGURE, title=title, caption=caption)
+        figure = PageFigure(file=folder / FIGURE, title=title, caption=caption, origin=None)
         sections.append(Section(title="Figure", figures=[figure]))
     sections.append(Section(title="How it was made", text=[Markdown(f"```\n{command}\n```")]))
     write_page(folder / PAGE, title, "; ".join([*protocol(comparison), *([preset] if preset else [])]) + ".", sections)
