@@ -4,6 +4,7 @@ import argparse
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 from harness.failures import exit_code_of
 
@@ -75,9 +76,13 @@ def _list_presets() -> None:
 
 def _doctor(options: argparse.Namespace, tree: type | None) -> int:
     from harness import doctor
-    from harness.params import load_params
 
-    return doctor.report(lambda: load_params(PARAMS, tree), Path.cwd())
+    def read_params() -> Any:
+        from harness.params import load_params  # a package that is missing is what this command is there to say
+
+        return load_params(PARAMS, tree)
+
+    return doctor.report(read_params, Path.cwd())
 
 
 def _runs(options: argparse.Namespace, tree: type | None) -> None:
@@ -90,19 +95,21 @@ def _runs(options: argparse.Namespace, tree: type | None) -> None:
     stages = read_pipeline(PIPELINE, read_yaml(PARAMS))
     records = {stage.address: read_record(stage) for stage in stages}
     _send_finished()
-    runs = known_runs(_root(), [record.run for record in records.values() if record and record.run])
+    try:
+        runs = known_runs(_root(), [record.run for record in records.values() if record and record.run])
+        unknown = "not in MLflow"
+    except Exception:  # whatever a server or a library can raise; said above
+        runs, unknown = {}, "MLflow cannot be reached"
     for stage, record in records.items():
         if record is None:
             print(f"{stage:24} not run")
         else:
-            print(f"{stage:24} {record.seconds:8.1f} s  {runs.get(record.run or '', 'not tracked')}")
+            print(f"{stage:24} {record.seconds:8.1f} s  {runs.get(record.run, unknown) if record.run else 'not tracked'}")
 
 
 def _upload(options: argparse.Namespace, tree: type | None) -> None:
-    from harness.journal import journals
-
     if not _send_finished():
-        raise ValueError(f"{len(journals(_root()))} runs could not be sent; they wait in .tracking/")
+        raise ValueError("runs that could not be sent wait in .tracking/: mend what MLflow needs, and call this again")
     print("MLflow has every run that has ended")
 
 
@@ -111,7 +118,7 @@ def _send_finished() -> bool:
 
     problem = upload_finished(_root())
     if problem is not None:
-        print(f"WARNING: MLflow cannot be reached: {problem}", file=sys.stderr)
+        print(f"WARNING: runs cannot be sent to MLflow: {problem}", file=sys.stderr)
     return problem is None
 
 
@@ -130,7 +137,6 @@ def _root() -> Path:
 
 def _compare(options: argparse.Namespace, tree: type | None) -> None:
     from harness import comparison_page as page
-    from harness import tracking
     from harness.comparison import compare
     from harness.params import look_up, read_yaml
     from harness.revisions import find_revisions
@@ -141,7 +147,7 @@ def _compare(options: argparse.Namespace, tree: type | None) -> None:
     if options.runs:
         params = read_yaml(PARAMS)
         _send_finished()
-        client = tracking.connect(_root())
+        client = _mlflow()
         variants = variants_of_runs(client, look_up(params, "run.experiment"), options.runs, params)
     else:
         variants = variants_of_revisions(find_revisions(options.names))
@@ -153,6 +159,15 @@ def _compare(options: argparse.Namespace, tree: type | None) -> None:
         command = _command(options, [variant.name for variant in variants])
         page.write_comparison(comparison, options.out, command=command, preset=preset)
         print(f"\nwritten: {options.out / page.PAGE}, {page.FIGURE}, {page.TABLE}")
+
+
+def _mlflow() -> Any:
+    from harness import tracking
+
+    try:
+        return tracking.connect(_root())
+    except Exception as error:  # whatever a server or a library can raise
+        raise ValueError(f"MLflow cannot be reached: {error}") from None
 
 
 def _command(options: argparse.Namespace, compared: list[str]) -> str:

@@ -38,7 +38,8 @@ def terminal_text(comparison: Comparison) -> str:
 
 def write_comparison(comparison: Comparison, folder: Path, *, command: str, preset: str) -> None:
     """Replace `folder` by the three files; a folder that holds anything else is refused, because it would be lost."""
-    others = sorted({path.name for path in folder.iterdir()} - {TABLE, FIGURE, PAGE}) if folder.is_dir() else []
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    others = sorted(names - {TABLE, FIGURE, PAGE}) or sorted(names)[: TABLE not in names]  # a page alone is not ours
     if others or folder.is_file():
         raise ConfigError(f"--out {folder}: {f'it holds {others[0]}' if others else 'it is a file'}; name a folder of its own")
     with written_whole(folder) as partial:
@@ -55,13 +56,14 @@ def csv_text(comparison: Comparison) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     columns = comparison.columns
-    writer.writerow(["name", "baseline", *comparison.differing, *(column.address for column in columns), "stale"])
+    writer.writerow(["name", "place", "baseline", *comparison.differing, *(column.address for column in columns), "stale"])
     for variant in comparison.variants:
         params = [as_text(comparison.param(variant, key)) for key in comparison.differing]
         values = [comparison.value(variant, column) for column in columns]
         stale = dict.fromkeys(column.stage for column in columns if comparison.is_missing(variant, column))
         numbers = ["" if value is None else f"{value:.6g}" for value in values]
-        writer.writerow([variant.name, str(variant.is_baseline).lower(), *params, *numbers, " ".join(stale)])
+        baseline = str(variant.is_baseline).lower()
+        writer.writerow([variant.name, variant.place, baseline, *params, *numbers, " ".join(stale)])
     return text.getvalue()
 
 
@@ -91,7 +93,8 @@ def _write_page(comparison: Comparison, folder: Path, *, has_figure: bool, comma
         caption = "; ".join(["Final metrics, and the curves that differ", *protocol(comparison)]) + "."
         figure = PageFigure(file=folder / FIGURE, title=title, caption=caption, origin=None)
         sections.append(Section(title="Figure", figures=[figure]))
-    sections.append(Section(title="How it was made", text=[Markdown(f"```\n{command}\n```")]))
+    places = "; ".join(f"{variant.name}: {variant.place}" for variant in comparison.variants)
+    sections.append(Section(title="How it was made", text=[Markdown(f"```\n{command}\n```"), places]))
     write_page(folder / PAGE, title, "; ".join([*protocol(comparison), *([preset] if preset else [])]) + ".", sections)
 
 

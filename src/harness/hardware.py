@@ -37,8 +37,12 @@ def available_cores(quota_file: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
         return cores
 
 
-def device_memory(device: str) -> int:
-    """Bytes of the GPU's own memory, or of this machine's."""
+def device_memory(device: str, limit_file: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
+    """Bytes of the GPU's own memory, or of this machine's, or less where a container's limit says so."""
     if device == "cuda":
         return torch.cuda.get_device_properties(0).total_memory
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        return min(memory, int(limit_file.read_text()))
+    except (OSError, ValueError):  # no cgroup, or "max": no limit
+        return memory

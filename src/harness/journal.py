@@ -28,12 +28,12 @@ PROBLEM = "problem.txt"  # why the uploader cannot get through; absent when it c
 class Journal(Tracker):
     """One attempt of a run: one JSON line an event, pictures beside it, locked as long as the process lives."""
 
-    def __init__(self, path: Path, facts: RunFacts, uri: str) -> None:
+    def __init__(self, path: Path, facts: RunFacts, uri: str | None) -> None:
         self.run: str = facts.run
-        self.path, self._num_images = path, 0
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path, self._num_images, self._full, self._warned = path, 0, False, False
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)  # a server's address may hold a password
         unlocked = path.with_suffix(".new")  # an unlocked journal would be taken for a dead process's
-        self._file: IO[str] | None = keep_until_closed(open(unlocked, "w", encoding="utf-8"))
+        self._file: IO[str] = keep_until_closed(open(unlocked, "w", encoding="utf-8"))
         os.replace(unlocked, path)
         self._write({"event": "start", "uri": uri, "facts": asdict(facts)})
 
@@ -41,14 +41,12 @@ class Journal(Tracker):
         self._write({"event": "metrics", "step": step, "metrics": {key: float(value) for key, value in metrics.items()}})
 
     def image(self, name: str, step: int, image: np.ndarray) -> None:
-        if self._file is None:
-            return
+        file = pictures(self.path) / f"{self._num_images}.png"
         try:
-            pictures(self.path).mkdir(exist_ok=True)
-            file = pictures(self.path) / f"{self._num_images}.png"
+            file.parent.mkdir(exist_ok=True)
             Image.fromarray(image).save(file)
         except OSError as error:
-            self._give_up(error)
+            self._warn_once(error)
             return
         self._num_images += 1
         self._write({"event": "image", "name": name, "step": step, "file": file.name})
@@ -58,33 +56,35 @@ class Journal(Tracker):
 
     def flush(self) -> None:
         """Let the events so far survive a power cut; a killed process loses none anyway."""
-        if self._file is not None:
+        try:
             os.fsync(self._file.fileno())
+        except OSError as error:
+            self._warn_once(error)
 
     def end(self, status: Status) -> None:
         self._write({"event": "end", "status": status})
-        warn_of_problem(self.path.parent)
-        if self._file is not None:
+        _warn_of_problem(self.path.parent)
+        try:
             self._file.close()
-            self._file = None
+        except OSError as error:
+            self._warn_once(error)
 
     def _write(self, event: Mapping[str, Any]) -> None:
-        if self._file is None:
-            return
+        """Append an event; those that find the disk full are lost, but the file stays locked: the process lives."""
+        line = json.dumps({"at": int(time.time() * 1000), **event}, default=str) + "\n"
         try:
-            self._file.write(json.dumps({"at": int(time.time() * 1000), **event}, default=str) + "\n")
+            self._file.write("\n" + line if self._full else line)  # half an event may stand there
             self._file.flush()
+            self._full = False
         except OSError as error:
-            self._give_up(error)
+            self._full = True
+            self._warn_once(error)
 
-    def _give_up(self, error: OSError) -> None:
+    def _warn_once(self, error: OSError) -> None:
         """A full disk must not end a training through its tracking."""
-        print(f"WARNING: {self.path}: {error.strerror}: this run goes on with its local curves only", file=sys.stderr)
-        try:
-            self._file.close()  # tries once more to write what is buffered
-        except OSError:
-            pass
-        self._file = None
+        if not self._warned:
+            print(f"WARNING: {self.path}: {error.strerror}: what MLflow misses is in reports/curves", file=sys.stderr)
+        self._warned = True
 
 
 def open_journal(config: RunConfig, root: Path, facts: RunFacts) -> Tracker:
@@ -93,10 +93,10 @@ def open_journal(config: RunConfig, root: Path, facts: RunFacts) -> Tracker:
         print("WARNING: tracking is off: curves go to reports/curves only", file=sys.stderr)
         return Tracker()
     folder = root / FOLDER
-    warn_of_problem(folder)
+    _warn_of_problem(folder)
     name = f"{time.time_ns()}-{facts.stage.replace('@', '-')}-{facts.run[:8]}.jsonl"
     try:
-        return Journal(folder / name, facts, tracking_uri(root))
+        return Journal(folder / name, facts, os.environ.get("MLFLOW_TRACKING_URI") or None)
     except OSError as error:
         print(f"WARNING: {folder / name}: {error.strerror}: curves go to reports/curves only", file=sys.stderr)
         return Tracker()
@@ -108,7 +108,7 @@ def tracking_uri(root: Path) -> str:
 
 
 def journals(root: Path) -> list[Path]:
-    """The journals that are not sent and done with, oldest first."""
+    """The journals that are not sent and done with, oldest first by the clock of when they were begun."""
     return sorted((root / FOLDER).glob("*.jsonl"))
 
 
@@ -140,10 +140,10 @@ def remove_journal(journal: Path) -> None:
     journal.unlink(missing_ok=True)
 
 
-def warn_of_problem(folder: Path) -> None:
-    """Say so where runs pile up here because MLflow cannot be reached."""
+def _warn_of_problem(folder: Path) -> None:
+    """Say so where runs pile up here because they cannot be sent."""
     try:
         problem = (folder / PROBLEM).read_text(encoding="utf-8").strip()
     except OSError:
         return
-    print(f"WARNING: MLflow cannot be reached ({problem}): runs wait in {folder} for 'dalle upload'", file=sys.stderr)
+    print(f"WARNING: runs cannot be sent to MLflow ({problem}): they wait in {folder} for 'dalle upload'", file=sys.stderr)

@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.pipeline import StageEntry, ancestors
 
-CODE_PATHS = ("src", "stages", "dvc.yaml")  # not dvc.lock: DVC rewrites it after every stage
+CODE_PATHS = ("src", "stages", "presets", "dvc.yaml")  # not dvc.lock: DVC rewrites it after every stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,12 +41,17 @@ def write_record(record: RunRecord, path: Path) -> None:
     path.write_text(json.dumps(asdict(record), indent=2) + "\n")
 
 
-def read_record(stage: StageEntry, folder: Path = Path("runs")) -> RunRecord | None:
+def read_record(stage: StageEntry) -> RunRecord | None:
     """The record of the run that made the outs now on disk, or None; DVC restores it together with them."""
     try:
-        return RunRecord(**json.loads((folder / f"{stage.label}.json").read_text()))
+        return RunRecord(**json.loads(Path("runs", f"{stage.label}.json").read_text()))
     except (FileNotFoundError, json.JSONDecodeError, TypeError):
         return None
+
+
+def is_code(dep: str) -> bool:
+    """Whether a dep is part of the project: its content is known by the commit."""
+    return dep.split("/")[0] in CODE_PATHS
 
 
 def is_record(path: str) -> bool:

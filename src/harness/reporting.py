@@ -44,9 +44,8 @@ from harness.params import flatten, read_yaml
 from harness.params_tree import Params
 from harness.pipeline import read_pipeline
 from harness.run_config import MINIWORLD
-from harness.trace import digests, figure_stages, parameters_behind
+from harness.trace import FIGURES, digests, figure_stages, parameters_behind
 
-FIGURES = Path("reports/figures")
 METRICS = Path("reports/metrics")
 EXAMPLES_PER_RULE = 3
 NUM_PAIRS_SHOWN = 24

@@ -22,7 +22,7 @@ from harness.failures import exit_code_of, stop_signals_interrupt
 from harness.fingerprint import Fingerprint, digest_of, take_fingerprint, verify_unchanged
 from harness.hardware import configure_torch
 from harness.journal import open_journal
-from harness.lineage import CODE_PATHS, RunRecord, all_params, git_state, upstream_runs, workspace_root, write_record
+from harness.lineage import RunRecord, all_params, git_state, is_code, upstream_runs, workspace_root, write_record
 from harness.locks import hold
 from harness.outputs import metrics_text, written_whole
 from harness.params import build_params, read_yaml
@@ -66,7 +66,7 @@ class Stage:
             self._folder / "curves.jsonl",
             tracker,
             before_first=lambda: self._require_listed(self._curves_file),
-            on_flush=self._stopwatch.save,
+            on_flush=self._before_checkpoint,
         )
         self.options = RunOptions(
             device=device,
@@ -118,8 +118,16 @@ class Stage:
         self.log.close()
         done = self._folder.with_name(f".done-{self._folder.name}")
         shutil.rmtree(done, ignore_errors=True)  # of a process killed right here
-        self._folder.rename(done)  # a checkpoint that is half deleted would be resumed without its curves
-        shutil.rmtree(done)
+        try:
+            self._folder.rename(done)  # a checkpoint that is half deleted would be resumed without its curves
+        except OSError as error:
+            print(f"WARNING: {self._folder} cannot be removed ({error}): the same stage would resume from it", file=sys.stderr)
+        shutil.rmtree(done, ignore_errors=True)
+
+    def _before_checkpoint(self) -> None:
+        self._stopwatch.save()
+        if self._tracker.run is not None:
+            start_uploader(self.root)  # where the last one was killed
 
     def _require_listed(self, path: Path) -> None:
         if not self._entry.writes(path.as_posix()):
@@ -162,7 +170,8 @@ def _run(main: Callable[[Stage], None], name: str, item: str | None, tree: type 
         with hold(folder / "lock", what=entry.address, wait=root != Path.cwd().resolve()):
             facts, record = _origin(entry, pipeline, raw, fingerprint, folder, device)
             tracker = open_journal(params.run, root, facts)
-            start_uploader(root)
+            if tracker.run is not None:
+                start_uploader(root)
             with recorded(tracker):
                 stage = Stage(
                     entry,
@@ -191,7 +200,7 @@ def _origin(
     experiment = os.environ.get("DVC_EXP_NAME")
     run, attempt = _run_and_attempt(folder / "run")
     upstream = upstream_runs(upstream_stages(pipeline, entry))
-    data = {dep: digest for dep, digest in fingerprint.deps.items() if dep.split("/")[0] not in CODE_PATHS}
+    data = {dep: digest for dep, digest in fingerprint.deps.items() if not is_code(dep)}
     tags = {
         "mlflow.source.git.commit": commit,
         "git.dirty": commit and ("unknown" if dirty is None else str(dirty).lower()),

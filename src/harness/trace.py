@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dalle.config import ConfigError
+from harness.journal import journals, read_events
 from harness.lineage import RunRecord, read_record
 from harness.params import flatten, read_yaml
 from harness.pipeline import StageEntry, ancestors, read_pipeline
@@ -55,8 +56,9 @@ def parameters_behind(stages: Sequence[StageEntry], params: Mapping[str, Any], p
     return Parameters(preset=name, differing=differences(known, used))
 
 
-def digests(lock: Path = Path("dvc.lock")) -> dict[str, str]:
-    """The md5 of every out that DVC has recorded; empty where it has recorded nothing."""
+def digests() -> dict[str, str]:
+    """The md5 of every out that dvc.lock records; empty where there is none."""
+    lock = Path("dvc.lock")
     stages = (read_yaml(lock) or {}).get("stages", {}) if lock.exists() else {}
     outs = [out for stage in stages.values() for out in stage.get("outs", [])]
     return {out["path"]: out["md5"].removesuffix(".dir") for out in outs if "md5" in out}
@@ -111,7 +113,7 @@ def _table(records: Mapping[str, RunRecord | None], runs: Mapping[str, str], mad
         if record is None:
             yield f"  {stage:20} not run here: 'dvc repro {stage}' runs it"
             continue
-        run = runs.get(record.run, f"run {record.run}, not known to this MLflow") if record.run else "not tracked"
+        run = runs[record.run] if record.run else "not tracked"
         yield f"  {stage:20} {run}  {_commit(record)}"
         for path, digest in record.data.items():
             moved = "" if made.get(path, digest) == digest else f"  (now {made[path][:12]}: this stage is out of date)"
@@ -126,11 +128,14 @@ def _commit(record: RunRecord) -> str:
 
 
 def _mlflow_runs(root: Path, records: Mapping[str, RunRecord | None]) -> dict[str, str]:
-    """`MLflow run ID STATUS` by run; empty where no tracking server answers."""
+    """Where every run is, by its name: `MLflow run ID STATUS`, or why MLflow cannot say."""
     from harness.tracking import known_runs
 
     wanted = [record.run for record in records.values() if record and record.run]
+    waiting = {event["facts"]["run"] for journal in journals(root) for event, _ in read_events(journal, 0) if "facts" in event}
     try:
-        return {run: f"MLflow run {there}" for run, there in known_runs(root, wanted).items()} if wanted else {}
+        there, otherwise = known_runs(root, wanted) if wanted else {}, "not known to this MLflow"
     except Exception:  # whatever a server or a library can raise; the rest of the trace does not need it
-        return {}
+        there, otherwise = {}, "MLflow cannot be reached"
+    words = {run: "waits here for 'dalle upload'" if run in waiting else otherwise for run in wanted}
+    return {run: f"MLflow run {there[run]}" if run in there else f"run {run}, {words[run]}" for run in wanted}

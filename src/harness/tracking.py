@@ -5,7 +5,7 @@ import os
 import socket
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image
 
 from dalle.config import ConfigError
-from harness.journal import tracking_uri
+from harness.journal import FOLDER, tracking_uri
+from harness.locks import hold
 from harness.params import as_text
 from harness.tracker import RunFacts, Status
 
@@ -24,7 +25,10 @@ Point = tuple[int, int, Mapping[str, float]]  # step, timestamp in ms, metrics
 
 
 class MlflowRun:
-    """A run on the server; everything that is sent again has no effect, so a sender may begin anew at any time."""
+    """A run on the server; what is sent again has no effect, so a sender may begin anew at any time.
+
+    But for a picture whose sending was answered by silence: it may be there twice.
+    """
 
     def __init__(self, client: Any, facts: RunFacts, root: Path, at: int) -> None:
         self._client = client
@@ -35,7 +39,9 @@ class MlflowRun:
             found = client.create_run(experiment, run_name=facts.name, start_time=at, tags=tags)
         self.run_id: str = found.info.run_id
         self._sent = {key: self._last_step(key) for key in found.data.metrics}
-        if found.info.status != "RUNNING":
+        # an attempt that is sent late must not undo what a later one has said
+        self._superseded = int(found.data.tags.get("resumed", "0")) > facts.attempt
+        if found.info.status != "RUNNING" and not self._superseded:
             client.update_run(self.run_id, status="RUNNING")
         self._describe(facts, set(found.data.params), bool(found.inputs and found.inputs.dataset_inputs))
         self._monitor = _system_monitor(self.run_id, client) if facts.system_metrics else None
@@ -54,19 +60,22 @@ class MlflowRun:
             self._client.log_batch(self.run_id, metrics=batch)
 
     def image(self, name: str, step: int, file: Path, at: int) -> None:
-        """Log a PNG once: it is deleted when it is sent."""
-        if file.exists():
+        """Log a PNG and delete it; one that is gone was sent before, one that is broken (a power cut) cannot be."""
+        try:
             with Image.open(file) as image:
                 pixels = np.asarray(image.convert("RGB"))
-            self._client.log_image(self.run_id, pixels, key=name, step=step, timestamp=at, synchronous=True)
-            file.unlink()
+        except OSError:
+            return
+        self._client.log_image(self.run_id, pixels, key=name, step=step, timestamp=at, synchronous=True)
+        file.unlink()
 
     def text(self, name: str, content: str) -> None:
         self._client.log_text(self.run_id, content, name)
 
     def end(self, status: Status, at: int) -> None:
         self.stop_monitor()
-        self._client.set_terminated(self.run_id, status, end_time=at)
+        if not self._superseded:
+            self._client.set_terminated(self.run_id, status, end_time=at)
 
     def stop_monitor(self) -> None:
         if self._monitor is not None:
@@ -79,7 +88,7 @@ class MlflowRun:
     def _describe(self, facts: RunFacts, known_params: set[str], has_inputs: bool) -> None:
         from mlflow.entities import Dataset, DatasetInput, Param, RunTag
 
-        tags = {**facts.tags, **({"resumed": str(facts.attempt)} if facts.attempt else {})}
+        tags = {**facts.tags, **({"resumed": str(facts.attempt)} if facts.attempt and not self._superseded else {})}
         for label, run in facts.upstream.items():
             found = find_run(self._client, run) if run else None
             tags[f"upstream.{label}"] = found.info.run_id if found else run or "not tracked"
@@ -106,10 +115,16 @@ def connect(root: Path, uri: str | None = None) -> Any:
     for name in ("alembic", "mlflow.store.db.utils", "mlflow.system_metrics"):
         logging.getLogger(name).setLevel(logging.WARNING)
     client = MlflowClient(uri)
-    client.search_experiments(max_results=1)
-    if uri.startswith("sqlite:///"):
+    if not uri.startswith("sqlite:///"):
+        return client
+    # two processes that create one new database at once destroy each other's tables
+    with hold(root / FOLDER / "database.lock", what="the opening of MLflow's database", wait=True):
+        client.search_experiments(max_results=1)
         # readers (mlflow ui) and the uploader then do not block each other; the setting stays in the file
-        with closing(sqlite3.connect(uri.removeprefix("sqlite:///").partition("?")[0], timeout=20)) as database:
+        with (
+            closing(sqlite3.connect(uri.removeprefix("sqlite:///").partition("?")[0], timeout=20)) as database,
+            suppress(sqlite3.OperationalError),  # read-only, or a network's file system
+        ):
             database.execute("PRAGMA journal_mode=WAL")
     return client
 
@@ -129,14 +144,13 @@ def known_runs(root: Path, runs: Sequence[str]) -> dict[str, str]:
     return {run: f"{there.info.run_id} {there.info.status}" for run, there in found.items() if there}
 
 
-def close_stale_runs(client: Any, root: Path, kept: set[str]) -> list[Any]:
-    """Mark the runs of this folder that are shown as RUNNING, but whose journal is gone (not in `kept`), as KILLED."""
+def close_stale_runs(client: Any, root: Path, kept: set[str]) -> None:
+    """Mark the runs of this folder that are shown as RUNNING, but have no journal (are not in `kept`), as KILLED."""
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     condition = f"attributes.status = 'RUNNING' and tags.workspace = '{workspace(root)}'"
-    stale = [run for run in client.search_runs(experiments, condition) if run.data.tags.get(RUN_TAG) not in kept]
-    for run in stale:
-        client.set_terminated(run.info.run_id, "KILLED")
-    return stale
+    for run in client.search_runs(experiments, condition):
+        if run.data.tags.get(RUN_TAG) not in kept:
+            client.set_terminated(run.info.run_id, "KILLED")
 
 
 def workspace(root: Path) -> str:
@@ -155,7 +169,6 @@ def finished_runs(client: Any, experiment_name: str, stage: str) -> list[dict[st
         {
             "run_id": run.info.run_id,
             "name": run.info.run_name,
-            "start_time": run.info.start_time,
             "params": dict(run.data.params),
             "metrics": dict(run.data.metrics),
             "inputs": {used.dataset.name: used.dataset.digest for used in run.inputs.dataset_inputs},
@@ -171,6 +184,8 @@ def metric_history(client: Any, run_id: str, key: str) -> dict[int, float]:
 
 def _experiment(client: Any, name: str, root: Path) -> str:
     found = client.get_experiment_by_name(name)
+    if found and found.lifecycle_stage == "deleted":
+        raise ConfigError(f"MLflow's experiment '{name}' was deleted: restore it there, or give run.experiment another name")
     if found:
         return found.experiment_id
     local = (root / "mlruns").as_uri() if client.tracking_uri.startswith("sqlite:") else None

@@ -29,6 +29,7 @@ class Variant:
 
     name: str
     is_baseline: bool
+    place: str  # where it is kept: a commit, the working directory, MLflow
     params: Mapping[str, Any]  # leaves by dotted key
     stages: tuple[str, ...]  # in the pipeline's order
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -56,6 +57,7 @@ def variants_of_runs(client: Any, experiment: str, stage: str, workspace: Mappin
         Variant(
             name=name if names.count(name) == 1 else f"{name} {names[: index + 1].count(name)}",
             is_baseline=index in same[-1:],
+            place="MLflow",
             params=_compared({key: _from_text(text) for key, text in sorted(run["params"].items())}),
             stages=(label,),
             metrics={label: {key: value for key, value in run["metrics"].items() if not key.startswith(TIMED_GROUPS)}},
@@ -85,6 +87,7 @@ def _variant(revision: Revision, is_baseline: bool) -> Variant:
     return Variant(
         name=revision.name,
         is_baseline=is_baseline,
+        place="the working directory" if revision.commit is None else f"commit {revision.commit[:10]}",
         params=params,
         stages=tuple(stage.replace("@", "-") for stage in revision.lock),
         metrics=metrics,

@@ -159,6 +159,7 @@ def test_the_folder_has_three_files_and_the_same_bytes_each_time(experiments, ca
         "dalle compare workspace beta0.5 beta6.0 --metric train_dvae:valid/psnr_db --metric train_prior:valid/image_loss "
         "--out reports/ablations/beta\n" in page
     )
+    assert "; workspace: the working directory; beta6.0: commit " in page and frame["place"][0].startswith("commit ")
     assert "train\\_dvae: 60 updates" in page and "last ran on another models/dvae" in page and "| — |" in page
 
 
@@ -166,7 +167,7 @@ def test_names_and_values_do_not_break_tables(experiments):
     experiments.experiment('a"b,c', train_dvae__quantizer="x|y,*z*")
     assert dalle("--out", "out") == 0
     rows = list(csv.reader(Path("out/table.csv").open(newline="")))
-    assert ['a"b,c', "false", "x|y,*z*"] in [row[:3] for row in rows] and len({len(row) for row in rows}) == 1
+    assert ['a"b,c', "false", "x|y,*z*"] in [[row[0], *row[2:4]] for row in rows] and len({len(row) for row in rows}) == 1
     lines = [line for line in Path("out/README.md").read_text().splitlines() if line.startswith("|")]
     assert any("x\\|y,\\*z\\*" in line for line in lines)
     assert len({line.replace("\\|", "").count("|") for line in lines}) == 1
@@ -230,8 +231,8 @@ def test_without_experiments_or_without_git(experiments, tmp_path_factory, monke
 
 def test_runs_of_mlflow_are_numbered_by_age(monkeypatch):
     runs = [
-        {"run_id": str(end), "name": "train_dvae", "start_time": end, "inputs": {"data/rows": str(end), "code": "1"}, "params": {"train_dvae.beta.end": str(end)},
-         "metrics": {"valid/psnr_db": 28 - end, "throughput/images_per_second": end}}
+        {"run_id": str(end), "name": "train_dvae", "inputs": {"data/rows": str(end), "code": "1"},
+         "params": {"train_dvae.beta.end": str(end)}, "metrics": {"valid/psnr_db": 28 - end, "throughput/images_per_second": end}}
         for end in (0.5, 1.5)
     ]  # fmt: skip
     monkeypatch.setattr("harness.variants.finished_runs", lambda client, experiment, stage: runs)

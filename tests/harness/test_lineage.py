@@ -10,7 +10,7 @@ from harness.pipeline import StageEntry
 GIT = """#!/bin/sh
 case "$1" in
   rev-parse) echo 0123abc ;;
-  status) [ "$*" = "status --porcelain -- src stages dvc.yaml" ] || exit 1; printf '{status}' ;;
+  status) [ "$*" = "status --porcelain -- src stages presets dvc.yaml" ] || exit 1; printf '{status}' ;;
 esac
 """
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import trace as module
+from harness import tracking
 from harness.params import read_yaml
 from harness.pipeline import read_pipeline
 from harness.stage import execute
+from harness.uploader import upload_finished
 from harness.trace import FIGURE_SOURCES, figure_stages, parameters_behind, trace
 
 ROOT = Path(__file__).parents[2]
@@ -60,8 +61,12 @@ def test_an_output_names_run_data_commit_and_parameters_as_they_were_used(tracke
     assert f"read data/rows {record['data']['data/rows'][:12]}" in text
     assert "prepare              not run here: 'dvc repro prepare' runs it" in text
     assert "seed: 4 -> 3" in text and "train.rate: 0.0005 -> 0.0001" in text
-    monkeypatch.setattr(module, "_mlflow_runs", lambda root, records: {})
-    assert f"run {record['run']}, not known to this MLflow" in traced("reports/metrics/train.json", tracked_project)
+    assert upload_finished(tracked_project) is None
+    assert "FINISHED  " in traced("reports/metrics/train.json", tracked_project)
+    monkeypatch.setattr(tracking, "find_run", lambda client, run: None)
+    assert f"run {record['run']}, not known to this MLflow" in traced("train", tracked_project)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////proc/no/such/folder/mlflow.db")
+    assert f"run {record['run']}, MLflow cannot be reached" in traced("train", tracked_project)
 
 
 def test_inputs_that_have_changed_since_are_said(project, toy_tree):

@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 import warnings
 from contextlib import closing
 from dataclasses import replace
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from harness.journal import FOLDER, Journal, journals, open_journal
+from harness.locks import hold, is_held
 from harness.run_config import RunConfig
 from harness.stage import execute
 from harness.tracker import RunFacts
@@ -96,7 +98,7 @@ def test_a_run_says_what_it_is_made_from(root):
     assert (dataset.name, dataset.digest) == ("data/rows", "0123456789abcdef0123456789abcdef")
     assert run.info.artifact_uri.startswith((root / "mlruns").as_uri())
     assert len(list((root / "mlruns").rglob("recon*.png"))) == 1
-    assert list((root / FOLDER).iterdir()) == [root / FOLDER / "uploader.lock"], "what was sent is not kept"
+    assert all(path.suffix == ".lock" for path in (root / FOLDER).iterdir()), "what was sent is not kept"
 
 
 def test_a_living_run_is_followed(root):
@@ -171,6 +173,54 @@ def test_an_uploader_that_dies_anywhere_sends_nothing_twice_and_loses_nothing(ro
     assert not journals(root)
 
 
+def test_an_attempt_that_is_sent_late_does_not_undo_what_a_later_one_said(root):
+    """The first is lost sight of when a server fails; or the clock went backwards, and with it the order of the files."""
+    first, second = opened(root), opened(root, attempt=1)
+    first.metrics(0, {"train/loss": 1.0})
+    die(first)
+    second.end("FINISHED")
+    second.path.rename(second.path.with_name(f"0-{second.path.name}"))
+    assert Uploads(root).advance() is None
+    assert arrived(root).info.status == "FINISHED" and arrived(root).data.tags["resumed"] == "1"
+    assert history(root, "train/loss") == [0]
+
+
+def test_whoever_waits_for_an_uploader_at_work_is_told_what_it_meets(root):
+    """It may stay as long as a training lives; nobody waits for that."""
+    opened(root).end("FINISHED")
+    with hold(root / FOLDER / "uploader.lock", what="the uploader", wait=False):
+        told = threading.Timer(0.3, lambda: (root / FOLDER / "problem.txt").write_text("server gone\n"))
+        told.start()
+        assert upload_finished(root) == "server gone"
+    assert upload_finished(root) is None and arrived(root).info.status == "FINISHED"
+
+
+def test_a_journal_without_its_first_line_or_with_a_broken_picture_stops_nobody(root):
+    headless, broken = opened(root, run="b" * 32), opened(root)
+    headless.metrics(0, {"train/loss": 1.0})
+    headless.end("FINISHED")
+    lines = headless.path.read_bytes().splitlines(keepends=True)
+    headless.path.write_bytes(b"\0" * (len(lines[0]) - 1) + b"\n" + b"".join(lines[1:]))
+    broken.image("recon", 0, np.zeros((4, 4, 3), np.uint8))
+    next(broken.path.with_suffix("").iterdir()).write_bytes(b"")
+    broken.end("FINISHED")
+    assert Uploads(root).advance() is None
+    assert arrived(root).info.status == "FINISHED" and arrived(root, "b" * 32) is None and not journals(root)
+
+
+def test_a_server_that_is_away_is_asked_once_a_pass(root, monkeypatch):
+    for name in "bcd":
+        opened(root, run=name * 32).end("FINISHED")
+    asked = []
+
+    def away(*arguments):
+        asked.append(arguments)
+        raise ConnectionError("https://me:secret@server is away")
+
+    monkeypatch.setattr("harness.uploader.connect", away)
+    assert Uploads(root).advance() == "https://server is away" and len(asked) == 1 and len(journals(root)) == 3
+
+
 def test_runs_wait_while_a_server_is_out_of_reach(root, capsys, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
@@ -183,10 +233,11 @@ def test_runs_wait_while_a_server_is_out_of_reach(root, capsys, monkeypatch):
     assert journals(root) == [journal.path]
     capsys.readouterr()
     opened(root, run="b" * 32).end("FINISHED")
-    assert capsys.readouterr().err.count("WARNING: MLflow cannot be reached (") == 2, "said at start and end of every stage"
+    assert capsys.readouterr().err.count("WARNING: runs cannot be sent to MLflow (") == 2, "said at start and end of every stage"
 
 
-def test_a_database_that_cannot_be_written_keeps_the_runs_here(root):
+def test_a_database_that_cannot_be_written_keeps_the_runs_here(root, monkeypatch):
+    monkeypatch.chdir(root)  # MLflow makes a folder of the address's name
     journal = opened(root)
     journal.end("FINISHED")
     database = f"sqlite:///file:{root / 'mlflow.db'}?mode=ro&uri=true"
@@ -216,20 +267,30 @@ def test_mlflow_not_installed_leaves_the_run_here(root, monkeypatch):
     assert upload_finished(root).startswith("MLflow is not installed") and len(journals(root)) == 1
 
 
-def test_a_full_disk_costs_the_journal_but_not_the_training(root, capsys):
+def test_a_full_disk_costs_points_but_neither_the_training_nor_its_status(root, capsys):
     journal = opened(root)
-    die(journal)
-    journal._file = open("/dev/full", "w")
+    file, journal._file = journal._file, open("/dev/full", "w")
     for step in range(3):
         journal.metrics(step, {"train/loss": 1.0})
-    journal.flush()
+    assert is_held(journal.path), "the process lives, and can be seen to"
+    journal._file = file  # there is room again
+    journal.metrics(3, {"train/loss": 1.0})
     journal.end("FINISHED")
-    assert capsys.readouterr().err.count("No space left on device: this run goes on with its local curves only") == 1
+    assert capsys.readouterr().err.count("No space left on device: what MLflow misses is in reports/curves") == 1
+    Uploads(root).advance()
+    assert arrived(root).info.status == "FINISHED" and history(root, "train/loss") == [3]
+
+
+def test_a_folder_that_cannot_be_written_is_a_warning(tracked_project, toy_tree, capsys):
+    (tracked_project / FOLDER).write_text("a file where a folder should be")
+    assert execute(lambda stage: stage.finish({}), "prepare", [], toy_tree) == 0
+    assert "WARNING: " in capsys.readouterr().err
+    (tracked_project / FOLDER).unlink()
 
 
 def test_a_stage_does_not_import_mlflow(project):
     """The reason for the journal: it takes longer to import than the smallest stages run."""
-    program = "import sys, harness.stage; sys.exit('mlflow' in sys.modules)"
+    program = "import sys, harness.stage, harness.params_tree; sys.exit('mlflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
