@@ -166,6 +166,7 @@ def test_undecodable_means_to_the_last_pixel(tmp_path):
     assert details.index.tolist() == [0, 3, 6, 9, 12, 15, 18]
     assert details.ne("").tolist() == [False, True, True, True, True, False, False]
     assert all("images.bin" in detail for detail in details if detail)
+    assert not details.str.contains("0x").any(), "an address in memory would be another one each time"
 
 
 def scene(x, y, colour="red", size=100, ground=(222, 229, 221)):

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from contextlib import closing
 from dataclasses import replace
@@ -292,6 +293,19 @@ def test_a_stage_does_not_import_mlflow(project):
     """The reason for the journal: it takes longer to import than the smallest stages run."""
     program = "import sys, harness.stage, harness.params_tree; sys.exit('mlflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
+def test_system_metrics_are_measured_beside_the_stage(root, monkeypatch):
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.2")
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING", "1")
+    journal, uploads = opened(root, system_metrics=True), Uploads(root)
+    deadline = time.monotonic() + 20
+    while "system/cpu_utilization_percentage" not in (arrived(root).data.metrics if arrived(root) else {}):
+        assert uploads.advance() is None and time.monotonic() < deadline
+        time.sleep(0.2)
+    journal.end("FINISHED")
+    uploads.advance()
+    assert arrived(root).info.status == "FINISHED"
 
 
 def test_the_database_lets_readers_and_writers_work_at_once(root):

@@ -1,12 +1,15 @@
 """Rule: the image cannot be opened."""
 
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 
 from dalle.data.image_files import load_image
 from dalle.progress import track
+
+ADDRESS = re.compile(r" <[\w.]+ object at 0x[0-9a-f]+>")  # in Pillow's words; another one each time
 
 
 def undecodable(manifest: pd.DataFrame) -> pd.Series:
@@ -23,5 +26,5 @@ def _explain(place: tuple[str, int, int]) -> str:
     try:
         load_image(*place)
     except ValueError as error:
-        return str(error)
+        return ADDRESS.sub("", str(error))
     return ""
