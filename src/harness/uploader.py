@@ -23,7 +23,7 @@ POLL_SECONDS = 0.5
 LINGER_SECONDS = 20.0  # for the next stage, so that a pipeline imports MLflow once
 RETRY_SECONDS = 10.0
 PATIENCE_SECONDS = 120.0  # of somebody who waits for an uploader at work
-NICENESS = 10
+NICENESS = 19  # training comes first
 
 
 class Upload:
@@ -205,7 +205,7 @@ def serve(root: Path, still_ours: Callable[[], bool]) -> None:
 
 def main() -> None:
     root = Path(sys.argv[1])
-    os.nice(NICENESS)  # training comes first
+    os.nice(NICENESS)
     while (root / FOLDER).is_dir():
         with hold_if_free(root / FOLDER / LOCK) as lock:
             if lock is None:  # another one was quicker
