@@ -2,6 +2,7 @@
 
 import argparse
 import shlex
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ PARAMS, PRESETS, PIPELINE = Path("params.yaml"), Path("presets"), Path("dvc.yaml
 
 def main(arguments: list[str] | None = None, tree: type | None = None) -> None:
     options = _parser().parse_args(arguments)
+    if arguments is None:  # called from a shell, where `dalle trace ... | head` ends quietly
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     sys.exit(exit_code_of(f"dalle {options.command}", lambda: options.action(options, tree)))
 
 
