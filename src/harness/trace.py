@@ -134,7 +134,7 @@ def _mlflow_runs(root: Path, records: Mapping[str, RunRecord | None]) -> dict[st
     wanted = [record.run for record in records.values() if record and record.run]
     waiting = {event["facts"]["run"] for journal in journals(root) for event, _ in read_events(journal, 0) if "facts" in event}
     try:
-        there, otherwise = known_runs(root, wanted) if wanted else {}, "not known to this MLflow"
+        there, otherwise = known_runs(root, wanted), "not known to this MLflow"
     except Exception:  # whatever a server or a library can raise; the rest of the trace does not need it
         there, otherwise = {}, "MLflow cannot be reached"
     words = {run: "waits here for 'dalle upload'" if run in waiting else otherwise for run in wanted}

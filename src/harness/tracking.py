@@ -139,6 +139,8 @@ def find_run(client: Any, run: str, experiments: Sequence[str] | None = None) ->
 
 def known_runs(root: Path, runs: Sequence[str]) -> dict[str, str]:
     """`MLflow's id STATUS` of each of our runs that the server has."""
+    if not runs:
+        return {}
     client = connect(root)
     found = {run: find_run(client, run) for run in runs}
     return {run: f"{there.info.run_id} {there.info.status}" for run, there in found.items() if there}
