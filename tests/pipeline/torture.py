@@ -99,7 +99,7 @@ class Torture:
             self._wait_for_end(address)
             return not (self.project.folder / f"runs/{label(address)}.json").exists()  # the last thing a stage writes
         finally:
-            process.kill()
+            process.wait(timeout=300)  # not killed: DVC writes dvc.lock in place, and a kill just then cuts it off
             self._wait_for_end(address)
 
     def _wait_for_end(self, address: str) -> None:
