@@ -9,8 +9,8 @@ from torch import nn
 
 from dalle.clip.model import ClipConfig, TowerSizes
 from dalle.dvae.model import DVAE
-from dalle.prior.masks import layer_masks
 from dalle.prior.model import Prior, PriorConfig
+from dalle.prior.train import prior_config
 from harness.data_folders import evaluated_captions
 from harness.run_config import MINIWORLD
 
@@ -113,18 +113,8 @@ def _convolution(in_width: int, out_width: int, kernel: int) -> int:
 
 def _prior_config(params: "Params") -> PriorConfig:
     """The prior with the largest vocabulary that the tokenizer may get."""
-    config, dvae = params.train_prior, params.train_dvae.model(params.image_size)
-    return PriorConfig(
-        text_vocab_size=params.train_tokenizer.vocab_size,
-        text_length=config.text_length,
-        codebook_size=dvae.codebook_size,
-        grid_size=dvae.grid_size,
-        layers=config.layers,
-        width=config.width,
-        heads=config.heads,
-        conv_kernel=config.conv_kernel,
-        masks=tuple(layer_masks(config.layers)),
-    )
+    # of a token store it asks codebook and grid, which the dVAE that will write it knows already
+    return prior_config(params.train_prior, params.train_tokenizer.vocab_size, params.train_dvae.model(params.image_size))
 
 
 def _rendered_pictures(params: "Params") -> int:
