@@ -22,6 +22,7 @@ from pathlib import Path
 from urllib.parse import quote
 from urllib.request import ProxyHandler, build_opener
 
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.support.ui import WebDriverWait
@@ -30,6 +31,7 @@ STAGE = "evaluate@coco"
 COLUMNS = ("params.train_dvae.beta.end", "params.train_dvae.tau.end", "metrics.fid/dalle_best_of_64")
 INSTALL = "apt-get install -y --no-install-recommends chromium chromium-driver"
 SECONDS = 120  # for the server to start, and for a page to show its rows
+LOADS = 3  # of the page within that time
 FIRST_COLUMNS = ("attributes.`Run Name`", "runDateAndNestInfo")
 WIDTH = 290  # of a column asked for: its whole name can be read, and three of them make a table 1400 pixels wide
 SWITCHES = (
@@ -130,10 +132,18 @@ def open_table(driver: Chrome, address: str, experiment_id: str, *, stage: str, 
     quoted = [f"{kind}.`{name}`" for kind, _, name in (column.partition(".") for column in columns)]
     # widths are taken for the columns of an order only
     state |= {"selectedColumns": quoted, "columnOrder": [*FIRST_COLUMNS, *quoted], "columnWidths": dict.fromkeys(quoted, WIDTH)}
-    _store(driver, {key: json.dumps(state)})
-    driver.refresh()
-    missing = f"MLflow shows no runs of {stage}, or none of them has all of {', '.join(columns)}"
-    return WebDriverWait(driver, SECONDS).until(lambda _: _complete_table(driver, columns), missing)
+    for _ in range(LOADS):
+        driver.get(f"{address}/health")  # where no script of the page can write its own columns over these
+        _store(driver, {key: json.dumps(state)})
+        driver.get(page)
+        try:
+            return WebDriverWait(driver, SECONDS / LOADS).until(lambda _: _complete_table(driver, columns))
+        except TimeoutException:
+            seen = driver.execute_script(READ_TABLE) or driver.execute_script("return document.body.innerText")[:2000]
+    raise TimeoutException(
+        f"MLflow shows no runs of {stage}, or none of them has all of {', '.join(columns)}. The page shows {seen}, "
+        f"and keeps {driver.execute_script('return localStorage.getItem(arguments[0])', key)}"
+    )
 
 
 def picture(driver: Chrome, path: Path) -> None:
