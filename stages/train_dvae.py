@@ -1,13 +1,18 @@
 """Stage 1 of the paper: the discrete VAE on the kept images (2.1, App. A)."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from dalle.data.images import ImageBatches, dvae_crop, load_evaluation_images
 from dalle.data.manifest import one_row_per_image, read_manifest
 from dalle.dvae.train import train_dvae
+from dalle.dvae.validation import reconstructions
+from dalle.evaluation.features import load_extractor
+from dalle.evaluation.fid import fid
 from dalle.randomness import derive_seed
 from dalle.training.model_folder import save_model
 from harness.stage import Stage, run_stage
@@ -18,10 +23,12 @@ def main(stage: Stage) -> None:
     seed = derive_seed(stage.params.seed, "train_dvae")
     images = one_row_per_image(read_manifest(Path("data/filtered/pairs.parquet")))
     valid = load_evaluation_images(images[images["split"] == "valid"], size)
+    valid_images = torch.from_numpy(valid).permute(0, 3, 1, 2).float() / 255
+    fid_of = fid_to(valid, config.fid_features, stage.options.device)
     crop = partial(dvae_crop, scale=config.crop_scale)
     dvae, metrics = train_dvae(
         ImageBatches(images[images["split"] == "train"], size, crop, config.optim.batch_size, seed),
-        torch.from_numpy(valid).permute(0, 3, 1, 2).float() / 255,
+        valid_images,
         config,
         seed=seed,
         options=stage.options,
@@ -30,8 +37,21 @@ def main(stage: Stage) -> None:
     )
     with stage.output("models/dvae") as folder:
         save_model(dvae, dvae.config, folder)
+    metrics |= fid_of(reconstructions(dvae, valid_images, stage.options.device))
     stage.throughput(images_per_second=stage.log.updates_per_second() * config.optim.batch_size)
     stage.finish(metrics)
+
+
+def fid_to(images: np.ndarray, features: str | None, device: str) -> Callable[[np.ndarray], dict[str, float]]:
+    """The FID of pictures to `images`, both uint8 (N, H, W, 3), by the network called `features`; without one, nothing.
+
+    Before the training, so that a wrong name does not cost one.
+    """
+    if features is None:
+        return lambda pictures: {}
+    extractor = load_extractor(features, device)
+    reference, _ = extractor(images)
+    return lambda pictures: {"valid/reconstruction_fid": fid(extractor(pictures)[0], reference)}
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def test_the_loss_is_the_summed_bound_over_the_number_of_subpixels(beta):
     f = torch.exp(-(torch.log(x / (1 - x)) - mu).abs() / b) / (2 * b * x * (1 - x))
     q = torch.softmax(code_logits.double(), 1)
     bound = f.log().sum() - beta * (q * (q * 5).log()).sum()
-    loss, nll, kl = negative_elb(maps, images, code_logits, beta)
+    loss, nll, kl = negative_elb(maps, images, code_logits, beta, "logit_laplace")
     assert loss.item() == pytest.approx(-bound.item() / (2 * 3 * 16 * 16), rel=1e-5)
     assert nll.item() == pytest.approx(-f.log().mean().item(), rel=1e-5)
     assert kl.item() == pytest.approx((q * (q * 5).log()).sum(1).mean().item(), rel=1e-5)
@@ -53,8 +53,8 @@ def test_the_loss_is_the_summed_bound_over_the_number_of_subpixels(beta):
 
 def test_a_duplicated_batch_has_the_same_loss():
     images, maps, code_logits = blobs(3, 0), logits_like(3, 6, 16, 16), logits_like(3, 5, 4, 4, seed=1)
-    once = negative_elb(maps, images, code_logits, 6.6)
-    twice = negative_elb(*(torch.cat([part, part]) for part in (maps, images, code_logits)), 6.6)
+    once = negative_elb(maps, images, code_logits, 6.6, "logit_laplace")
+    twice = negative_elb(*(torch.cat([part, part]) for part in (maps, images, code_logits)), 6.6, "logit_laplace")
     torch.testing.assert_close(once, twice)
 
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from dalle.dvae.likelihood import logit_laplace_nll, map_pixels
-from dalle.dvae.warm_start import ContinuousAutoencoder, WarmStartConfig, install_codebook, kmeans
+from dalle.dvae.warm_start import ContinuousAutoencoder, WarmStartConfig, first_codebook, kmeans, set_codebook
 from tiny_dvaes import blobs, tiny_dvae
 
 SETTINGS = {"updates": 10, "sharpness": 2.0, "bottleneck_noise": 0.1, "num_batches": 3, "kmeans_iterations": 10}
@@ -35,7 +35,9 @@ def installed():
     torch.nn.init.normal_(autoencoder.bottleneck.bias)
     with torch.no_grad():
         points = torch.cat([cells(autoencoder.bottleneck_of(batch_at(index))) for index in range(3)])
-    install_codebook(dvae, autoencoder, batch_at, WarmStartConfig(**SETTINGS), seed=7)
+    config = WarmStartConfig(**SETTINGS)
+    codebook, error = first_codebook(autoencoder, batch_at, 12, config, seed=7)
+    set_codebook(dvae, autoencoder.bottleneck, codebook, config.sharpness / error)
     centroids = dvae.decoder[0].weight.detach()[:, :, 0, 0].t().numpy()
     return dvae, autoencoder, centroids, squared_distances(points.numpy(), centroids).min(1).mean()
 
@@ -97,32 +99,31 @@ def test_the_autoencoder_trains_the_dvae_s_own_networks_and_its_noise_is_drawn_f
     dvae = tiny_dvae()
     autoencoder = ContinuousAutoencoder(dvae, 0.5)
     images = blobs(4, 0)
-    autoencoder.loss(images, generator()).backward()
+    autoencoder.loss(images, generator(), "logit_laplace").backward()
     shared = [*dvae.encoder[:-1].parameters(), *dvae.decoder[1:].parameters()]
     assert all(parameter.grad.abs().sum() > 0 for parameter in shared)
     assert all(parameter.grad is None for parameter in [*dvae.encoder[-1].parameters(), *dvae.decoder[0].parameters()])
     with torch.no_grad():
-        losses = [autoencoder.loss(images, generator(seed)).item() for seed in (0, 0, 1)]
+        losses = [autoencoder.loss(images, generator(seed), "logit_laplace").item() for seed in (0, 0, 1)]
         assert losses[0] == losses[1] != losses[2]
         autoencoder.noise = 0.0
         maps = autoencoder.decoder(autoencoder.bottleneck_of(images))
         expected = logit_laplace_nll(maps, map_pixels(images)).mean()
-        assert autoencoder.loss(images, generator()).item() == pytest.approx(expected.item(), rel=1e-5)
+        assert autoencoder.loss(images, generator(), "logit_laplace").item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_too_few_cells_for_the_codebook_are_refused():
     dvae = tiny_dvae(codebook_size=200)
     with pytest.raises(ValueError, match="num_batches: 128 grid cells cannot make 200 codes; take more batches"):
-        install_codebook(dvae, ContinuousAutoencoder(dvae, 0.1), batch_at, WarmStartConfig(**{**SETTINGS, "num_batches": 1}), 0)
+        first_codebook(ContinuousAutoencoder(dvae, 0.1), batch_at, 200, WarmStartConfig(**{**SETTINGS, "num_batches": 1}), 0)
 
 
 def test_images_that_are_all_alike_are_refused():
     """Their k-means leaves no error, or a negative one by rounding: logits would be infinite, or prefer the farthest code."""
     dvae, image = tiny_dvae(codebook_size=64), blobs(1, 0)
     with pytest.raises(ValueError, match="fewer different patches than the 64 codes; lower codebook_size"):
-        install_codebook(
-            dvae, ContinuousAutoencoder(dvae, 0.1), lambda index: image.expand(8, -1, -1, -1), WarmStartConfig(**SETTINGS), 0
-        )
+        autoencoder = ContinuousAutoencoder(dvae, 0.1)
+        first_codebook(autoencoder, lambda index: image.expand(8, -1, -1, -1), 64, WarmStartConfig(**SETTINGS), 0)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from dalle.dvae.model import DVAE, DVAEConfig
 from dalle.dvae.train import TrainDVAEConfig
+from dalle.dvae.vq import VQConfig
 from dalle.dvae.warm_start import WarmStartConfig
 from dalle.training.loop import OptimConfig
 from dalle.training.schedules import Schedule
@@ -63,6 +64,13 @@ def train_config(
     )
     k_means = {"sharpness": 2.0, "bottleneck_noise": 0.1, "num_batches": 2, "kmeans_iterations": 5}
     values = {
+        "init": "scratch",
+        "init_sha256": None,
+        "quantizer": "gumbel",
+        "likelihood": "logit_laplace",
+        "schedule_clock": 1.0,
+        "vq": VQConfig(commitment=0.25, codebook_decay=0.9, restart_below=0.05),
+        "fid_features": None,
         "codebook_size": 32,
         "num_groups": 2,
         "blocks_per_group": 1,

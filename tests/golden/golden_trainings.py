@@ -20,6 +20,7 @@ from dalle.clip.train import TrainClipConfig, train_clip
 from dalle.data.bpe import train_tokenizer
 from dalle.data.images import ImageBatches, dvae_crop, load_evaluation_images
 from dalle.dvae.train import TrainDVAEConfig, train_dvae
+from dalle.dvae.vq import VQConfig
 from dalle.dvae.warm_start import WarmStartConfig
 from dalle.prior.train import TrainPriorConfig, train_prior
 from dalle.training.checkpoint import Checkpoint
@@ -55,6 +56,13 @@ def optim(**changes: Any) -> OptimConfig:
 
 
 DVAE = TrainDVAEConfig(
+    init="scratch",
+    init_sha256=None,
+    quantizer="gumbel",
+    likelihood="logit_laplace",
+    schedule_clock=1.0,
+    vq=VQConfig(commitment=0.25, codebook_decay=0.9, restart_below=0.05),
+    fid_features=None,
     codebook_size=24,
     num_groups=3,
     blocks_per_group=1,

@@ -276,7 +276,7 @@ def test_every_tensor_of_a_nested_batch_moves():
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"updates": 0}, "updates must be at least 1, got 0"),
+        ({"updates": -1}, "updates must not be negative, got -1"),
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
         ({"validate_every": 0}, "validate_every must be at least 1, got 0"),
         ({"shards": 0}, "shards must be at least 1, got 0"),

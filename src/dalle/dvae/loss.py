@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from dalle.dvae.likelihood import logit_laplace_nll, map_pixels
+from dalle.dvae.likelihood import NLLS, LikelihoodName, map_pixels
 
 
 def kl_to_uniform(code_logits: Tensor) -> Tensor:
@@ -19,8 +19,10 @@ def kl_weight(beta: float, image_size: int, grid_size: int) -> float:
     return beta / (3 * (image_size / grid_size) ** 2)
 
 
-def negative_elb(maps: Tensor, images: Tensor, code_logits: Tensor, beta: float) -> tuple[Tensor, Tensor, Tensor]:
+def negative_elb(
+    maps: Tensor, images: Tensor, code_logits: Tensor, beta: float, likelihood: LikelihoodName
+) -> tuple[Tensor, Tensor, Tensor]:
     """(loss, nll, kl): E[-ln p(x | z)] + beta KL(q || p) in nats a subpixel; nll a subpixel, kl a code (eq. 1, A.2)."""
-    nll = logit_laplace_nll(maps, map_pixels(images)).mean()
+    nll = NLLS[likelihood](maps, map_pixels(images)).mean()
     kl = kl_to_uniform(code_logits).mean()
     return nll + kl_weight(beta, images.shape[-1], code_logits.shape[-1]) * kl, nll, kl

@@ -65,9 +65,14 @@ class DVAE(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def code_logits(self, images: Tensor) -> Tensor:
-        """`images` (B, 3, H, W) in [0, 1] -> unnormalised log-probabilities of the codes (B, K, G, G)."""
+        """`images` (B, 3, H, W) in [0, 1] -> unnormalised log-probabilities of the codes (B, K, G, G), never in 16 bits.
+
+        As in the released encoder the last convolution stays in float32: rounded to bf16, neighbouring codes tie.
+        """
         self._check_images(images)
-        return self.encoder(map_pixels(images).contiguous(memory_format=torch.channels_last))
+        hidden = self.encoder[:-1](map_pixels(images).contiguous(memory_format=torch.channels_last))
+        with torch.autocast(images.device.type, enabled=False):
+            return self.encoder[-1](hidden.to(self.encoder[-1].weight.dtype))
 
     def likelihood_maps(self, soft_codes: Tensor) -> Tensor:
         """`soft_codes` (B, K, G, G) summing to 1 over K -> location and log-scale maps (B, 6, H, W)."""

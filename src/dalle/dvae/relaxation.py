@@ -18,6 +18,12 @@ def gumbel_softmax(code_logits: Tensor, tau: float, generator: torch.Generator |
     return torch.softmax((code_logits.float() - noise.log_().movedim(-1, 1)) / tau, dim=1)
 
 
+def straight_through(soft_codes: Tensor) -> Tensor:
+    """One-hot codes forward, the gradient of `soft_codes` (B, K, G, G) backward."""
+    hard_codes = one_hot_codes(soft_codes.argmax(1), soft_codes.shape[1])
+    return hard_codes + soft_codes - soft_codes.detach()
+
+
 def one_hot_codes(codes: Tensor, codebook_size: int) -> Tensor:
     """`codes` (B, G, G) -> (B, K, G, G) float32 of zeros and ones."""
     return F.one_hot(codes, codebook_size).permute(0, 3, 1, 2).float()

@@ -6,16 +6,22 @@ for a few hundred updates. The K centroids of k-means on that bottleneck then be
 logits are exactly those distances. The architecture and the objective stay the paper's; only the starting point differs.
 """
 
+import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dalle.dvae.likelihood import logit_laplace_nll, map_pixels
+from dalle.dvae.likelihood import NLLS, LikelihoodName, map_pixels
 from dalle.dvae.model import DVAE
 from dalle.randomness import torch_generator
+from dalle.training.checkpoint import Checkpoint
+from dalle.training.log import Log
+from dalle.training.loop import OptimConfig, RunOptions, train
+from dalle.training.schedules import Schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +43,16 @@ class WarmStartConfig:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
 
 
+    def optim(self, optim: OptimConfig) -> OptimConfig:
+        """That of the training, for these updates, with the step size it begins at."""
+        if not self.updates:
+            return dataclasses.replace(optim, updates=0)
+        rate = optim.learning_rate.start
+        warmup = min(50, self.updates - 1)
+        constant = Schedule(shape="constant", start=rate, end=rate, updates=self.updates, warmup_updates=warmup)
+        return dataclasses.replace(optim, updates=self.updates, learning_rate=constant, validate_every=self.updates)
+
+
 class ContinuousAutoencoder(nn.Module):
     """The dVAE's networks, shared, with its two 1x1 code convolutions replaced by one linear bottleneck."""
 
@@ -53,37 +69,92 @@ class ContinuousAutoencoder(nn.Module):
         """`images` (B, 3, H, W) -> (B, D, G, G) with D the codebook's width."""
         return self.bottleneck(self.encoder(map_pixels(images).contiguous(memory_format=torch.channels_last)))
 
-    def loss(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def loss(self, images: Tensor, generator: torch.Generator, likelihood: LikelihoodName) -> Tensor:
         """Reconstruction in nats a subpixel; noise on the bottleneck leaves room between neighbouring codes."""
         u = self.bottleneck_of(images)
         noise = torch.randn(u.shape, generator=generator, device=u.device)
         u = u + self.noise * u.detach().float().std() * noise
-        return logit_laplace_nll(self.decoder(u), map_pixels(images)).mean()
+        return NLLS[likelihood](self.decoder(u), map_pixels(images)).mean()
+
+
+def pretrain(
+    autoencoder: ContinuousAutoencoder,
+    batch_at: Callable[[int], Tensor],
+    first_batch: int,
+    optim: OptimConfig,
+    likelihood: LikelihoodName,
+    seed: int,
+    options: RunOptions,
+    checkpoint: Checkpoint,
+    log: Log,
+) -> None:
+    """Train the autoencoder on the batches from `first_batch` on, which the training itself does not reach."""
+
+    def loss_function(model: nn.Module, images: Tensor, step: int, shard: int) -> tuple[Tensor, Mapping[str, Tensor | float]]:
+        generator = torch_generator(seed, "bottleneck noise", step, shard, device=options.device)
+        return model.loss(images, generator, likelihood), {}
+
+    train(
+        autoencoder,
+        what="dVAE warm start",
+        batch_at=lambda step: batch_at(first_batch + step),
+        loss_function=loss_function,
+        validate=lambda model, step: {},
+        optim=optim,
+        options=options,
+        checkpoint=checkpoint,
+        log=_Silent(log),
+    )
+
+
+class _Silent:
+    """The warm start's updates are not the training's: only its flushes reach the log."""
+
+    def __init__(self, log: Log) -> None:
+        self.flush = log.flush
+
+    def __call__(self, step: int, metrics: Mapping[str, float]) -> None:
+        pass
+
+    def image(self, name: str, step: int, image: np.ndarray) -> None:
+        pass
+
+    def resume(self, step: int) -> None:
+        pass
 
 
 @torch.no_grad()
-def install_codebook(
-    dvae: DVAE, autoencoder: ContinuousAutoencoder, batch_at: Callable[[int], Tensor], config: WarmStartConfig, seed: int
-) -> None:
-    """Set the dVAE's last encoder and first decoder convolutions from k-means on the trained bottleneck."""
+def first_codebook(
+    autoencoder: ContinuousAutoencoder,
+    batch_at: Callable[[int], Tensor],
+    codebook_size: int,
+    config: WarmStartConfig,
+    seed: int,
+) -> tuple[Tensor, float]:
+    """(codebook (K, D), mean squared distance to it) from k-means on the bottleneck."""
     vectors = [autoencoder.bottleneck_of(batch_at(index)).float() for index in range(config.num_batches)]
     points = torch.cat([u.permute(0, 2, 3, 1).flatten(0, 2) for u in vectors])
-    codebook = dvae.config.codebook_size
-    if len(points) < codebook:
-        raise ValueError(f"warm_start.num_batches: {len(points)} grid cells cannot make {codebook} codes; take more batches")
-    centroids, error = kmeans(points, codebook, config.kmeans_iterations, torch_generator(seed, "kmeans", device=points.device))
+    if len(points) < codebook_size:
+        raise ValueError(f"warm_start.num_batches: {len(points)} grid cells cannot make {codebook_size} codes; take more batches")
+    generator = torch_generator(seed, "kmeans", device=points.device)
+    codebook, error = kmeans(points, codebook_size, config.kmeans_iterations, generator)
     if error <= 1e-6 * float(points.square().sum(1).mean()):  # within float32's rounding: there is nothing to scale by
         raise ValueError(
-            f"warm_start: the images of {config.num_batches} batches have fewer different patches than the {codebook} codes; "
+            f"warm_start: the images of {config.num_batches} batches have fewer different patches than the {codebook_size} codes; "
             "lower codebook_size, take more batches, or set warm_start.updates to 0"
         )
-    scale = config.sharpness / error
-    weight, bias = autoencoder.bottleneck.weight.flatten(1), autoencoder.bottleneck.bias
+    return codebook, error
+
+
+@torch.no_grad()
+def set_codebook(dvae: DVAE, bottleneck: nn.Conv2d, codebook: Tensor, scale: float) -> None:
+    """Make the dVAE's code logits -scale/2 |u - c_k|^2, up to a constant a cell, and its decoder read c_k for code k."""
+    weight, bias = bottleneck.weight.flatten(1), bottleneck.bias
     last, first = dvae.encoder[-1], dvae.decoder[0]
-    last.weight.copy_((scale * centroids @ weight)[:, :, None, None])
-    logits_bias = scale * (centroids @ bias) - scale / 2 * centroids.square().sum(1)
+    last.weight.copy_((scale * codebook @ weight)[:, :, None, None])
+    logits_bias = scale * (codebook @ bias) - scale / 2 * codebook.square().sum(1)
     last.bias.copy_(logits_bias - logits_bias.mean())
-    first.weight.copy_(centroids.t()[:, :, None, None])
+    first.weight.copy_(codebook.t()[:, :, None, None])
     first.bias.zero_()
 
 

@@ -48,7 +48,9 @@ class OptimConfig:
     validate_every: int
 
     def __post_init__(self) -> None:
-        for name in ("updates", "batch_size", "shards", "validate_every"):
+        if self.updates < 0:
+            raise ValueError(f"updates must not be negative, got {self.updates}")
+        for name in ("batch_size", "shards", "validate_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.batch_size % self.shards:
@@ -106,12 +108,14 @@ def train(
     options: RunOptions,
     checkpoint: Checkpoint,
     log: Log,
+    end_update: Callable[[int], None] | None = None,
 ) -> dict[str, float]:
     """Train `model` in place for `optim.updates` updates and leave the averaged parameters in it.
 
     `batch_at(step)` is a pure function of the update's number (it runs in threads, ahead of time);
     `loss_function(model, batch, step, shard)` gives the loss and the metrics to report, of one shard of the batch (its noise
-    is a function of step and shard); `validate` gets the model with averaged parameters and returns `valid/...` metrics.
+    is a function of step and shard); `end_update(step)` is called when the optimiser has moved the parameters, for what a
+    model changes by other means; `validate` gets the model with averaged parameters and returns `valid/...` metrics.
     Returns the last validation's metrics. A run that finds a checkpoint goes on from it and ends with the same weights.
     """
     ema = ExponentialMovingAverage(model, decay=optim.ema_decay, every=optim.ema_every)
@@ -123,7 +127,7 @@ def train(
     last_saved = time.monotonic()
     steps = track(range(state.step, optim.updates), what=what, unit="updates", total=optim.updates, initial=state.step)
     for step, batch in zip(steps, prefetched(batch_at, state.step, optim.updates, options.data_workers), strict=True):
-        _update(state, to_device(batch, options.device), loss_function, optim, options)
+        _update(state, to_device(batch, options.device), loss_function, end_update, optim, options)
         if state.step % options.log_every == 0 or state.step == optim.updates:
             log(step, {name: total / state.num_summed for name, total in state.sums.items()})
             state.sums, state.num_summed = {}, 0
@@ -135,8 +139,9 @@ def train(
             last_saved = time.monotonic()
     state.ema.copy_to(model)
     model.eval()
-    metrics = dict(validate(model, optim.updates - 1))
-    log(optim.updates - 1, metrics)
+    last = max(optim.updates - 1, 0)
+    metrics = dict(validate(model, last))
+    log(last, metrics)
     log.flush()
     return metrics
 
@@ -183,7 +188,14 @@ def to_device(batch: Batch, device: str) -> Batch:
     return batch
 
 
-def _update(state: TrainingState, batch: Batch, loss_function: LossFunction, optim: OptimConfig, options: RunOptions) -> None:
+def _update(
+    state: TrainingState,
+    batch: Batch,
+    loss_function: LossFunction,
+    end_update: Callable[[int], None] | None,
+    optim: OptimConfig,
+    options: RunOptions,
+) -> None:
     state.model.train()
     for group in state.optimizer.param_groups:
         group["lr"] = optim.learning_rate.at(state.step)
@@ -191,6 +203,8 @@ def _update(state: TrainingState, batch: Batch, loss_function: LossFunction, opt
     if optim.clip_norm is not None:
         metrics["train/grad_norm"] = float(nn.utils.clip_grad_norm_(state.model.parameters(), optim.clip_norm))
     state.optimizer.step()
+    if end_update is not None:
+        end_update(state.step)
     state.ema.update(state.model, state.step)
     state.step += 1
     for name, value in {**metrics, "schedule/learning_rate": state.optimizer.param_groups[0]["lr"]}.items():
