@@ -4,9 +4,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
-from scipy.stats import laplace
+from scipy.stats import laplace, norm
 
-from dalle.dvae.likelihood import logit_laplace_nll, map_pixels, unmap_pixels
+from dalle.dvae.likelihood import logit_laplace_nll, map_pixels, mse_nll, unmap_pixels
 
 locations = st.floats(-2, 2)
 scales = st.floats(0.05, 0.7)
@@ -65,3 +65,27 @@ def test_unmapping_undoes_mapping_and_mapping_stays_away_from_zero_and_one(value
 def test_the_range_s_ends_and_what_lies_outside():
     torch.testing.assert_close(map_pixels(torch.tensor([0.0, 0.5, 1.0])), torch.tensor([0.1, 0.5, 0.9]))
     assert unmap_pixels(torch.tensor([0.0, 0.05, 0.95, 1.0])).tolist() == [0, 0, 1, 1]
+
+
+def test_mse_is_a_gaussian_with_the_variance_that_suits_the_batch_best():
+    generator = torch.Generator().manual_seed(0)
+    maps, mapped = torch.randn(3, 6, 4, 4, generator=generator), map_pixels(torch.rand(3, 3, 4, 4, generator=generator))
+    x, means = mapped.double().numpy(), expit(maps[:, :3].double().numpy())
+    deviation = np.sqrt(((x - means) ** 2).mean())
+    np.testing.assert_allclose(mse_nll(maps, mapped).numpy(), -norm.logpdf(x, means, deviation), rtol=1e-4, atol=1e-5)
+    others = [-norm.logpdf(x, means, factor * deviation).mean() for factor in (0.8, 0.95, 1.05, 1.25)]
+    assert mse_nll(maps, mapped).mean() < min(others)
+
+
+def test_mse_follows_the_gradient_of_half_the_logarithm_of_the_squared_error():
+    generator = torch.Generator().manual_seed(0)
+    maps = torch.randn(3, 6, 4, 4, generator=generator, requires_grad=True)
+    mapped = map_pixels(torch.rand(3, 3, 4, 4, generator=generator))
+    (actual,) = torch.autograd.grad(mse_nll(maps, mapped).mean(), maps)
+    (expected,) = torch.autograd.grad((torch.sigmoid(maps[:, :3]) - mapped).square().mean().log() / 2, maps)
+    torch.testing.assert_close(actual, expected)
+
+
+def test_a_perfect_picture_costs_no_infinity():
+    mapped = map_pixels(torch.full((1, 3, 2, 2), 0.5))
+    assert torch.isfinite(mse_nll(torch.zeros(1, 6, 2, 2), mapped)).all()

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from dalle.dvae.relaxation import gumbel_softmax, one_hot_codes
+from dalle.dvae.relaxation import gumbel_softmax, one_hot_codes, straight_through
 
 
 def generator(seed=0):
@@ -87,3 +87,14 @@ def test_one_hot_codes():
     for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)):
         expected[0, codes[0, row, column], row, column] = 1
     assert torch.equal(one_hot_codes(codes, 3), expected)
+
+
+def test_straight_through_reads_hard_codes_and_learns_by_soft_ones():
+    code_logits = logits(2, 7, 3, 3).requires_grad_()
+    weights = logits(2, 7, 3, 3)
+    soft_codes = gumbel_softmax(code_logits, 0.5, generator())
+    hard_codes = straight_through(soft_codes)
+    torch.testing.assert_close(hard_codes, one_hot_codes(soft_codes.argmax(1), 7))
+    (expected,) = torch.autograd.grad((soft_codes * weights).sum(), code_logits, retain_graph=True)
+    (actual,) = torch.autograd.grad((hard_codes * weights).sum(), code_logits)
+    torch.testing.assert_close(actual, expected)

@@ -55,6 +55,32 @@ def test_training_is_written_out_adamw(clip_norm, shards, tmp_path):
     watched.assert_followed(trajectory)
 
 
+def test_no_updates_leave_the_model_as_it_was_and_validate_it(tmp_path):
+    model, metrics, log = run(tmp_path, optim=optim(0), validate=lambda model, step: {"valid/loss": float(model.bias[0])})
+    assert_close(state_of(model), {name: value.numpy() for name, value in linear().state_dict().items()})
+    assert log.points == [(0, metrics)] and metrics == {"valid/loss": pytest.approx(float(linear().bias[0]))}
+
+
+def test_the_end_of_an_update_sees_moved_parameters_that_are_not_averaged_yet(tmp_path):
+    """What it changes by other means is trained on, and averaged, like everything else."""
+    model, biases = linear(), []
+
+    def end_update(step):
+        biases.append((step, model.bias.detach().clone()))
+        with torch.no_grad():
+            model.bias.fill_(step)
+
+    run(tmp_path, model=model, optim=optim(3), end_update=end_update)
+    assert [step for step, _ in biases] == [0, 1, 2]
+    start = linear().bias
+    assert not torch.equal(biases[0][1], start) and (biases[1][1] - 0).abs().max() < 0.2  # a step away from where it was put
+    shadow = start.detach().numpy()
+    for n, value in enumerate((0.0, 1.0, 2.0), start=1):
+        decay = min(0.6, (1 + n) / (10 + n))
+        shadow = decay * shadow + (1 - decay) * value
+    np.testing.assert_allclose(model.bias.detach().numpy(), shadow, atol=1e-5)
+
+
 @pytest.mark.parametrize("batch", [torch.arange(6), (torch.arange(6), [torch.arange(6) + 1]), {"numbers": torch.arange(6)}])
 def test_every_shard_sees_its_part_of_the_batch_and_its_number(batch, tmp_path):
     seen = {}

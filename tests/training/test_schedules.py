@@ -20,6 +20,22 @@ def test_ends_and_middle(shape, start, end):
     assert values.at(100) == values.at(101) == values.at(10**9) == pytest.approx(end)
 
 
+@pytest.mark.parametrize("shape", ["cosine", "linear"])
+@pytest.mark.parametrize("clock", [1.0, 4.0, 0.5])
+def test_a_clock_runs_through_the_same_values_faster(shape, clock):
+    values = schedule(shape, updates=400, warmup_updates=40)
+    faster = values.faster(clock)
+    assert faster.updates == 400 / clock and faster.at(10**6) == values.at(10**6)
+    for step in (60, 120, 200, 396):  # of the faster one's warm-up only the last value is the same
+        assert faster.at(int(step / clock)) == pytest.approx(values.at(step)) or step / clock < faster.warmup_updates
+    assert faster.at(faster.warmup_updates) == values.at(40)
+
+
+def test_a_schedule_can_become_a_step_but_not_nothing():
+    assert schedule(updates=10, warmup_updates=5).faster(1000).updates == 1
+    assert schedule(updates=10, warmup_updates=5).faster(1000).warmup_updates == 0
+
+
 def test_a_quarter_of_the_way():
     assert schedule("linear", 4.0, 0.0).at(25) == pytest.approx(3.0)
     assert schedule("cosine", 4.0, 0.0).at(25) == pytest.approx(4 * (1 + math.cos(math.pi / 4)) / 2)
