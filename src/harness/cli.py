@@ -36,6 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_compare(commands.add_parser("compare", help="experiments or runs side by side: a table, a figure"))
     check = commands.add_parser("doctor", help="say what this machine lacks for params.yaml; 1 where something is missing")
     check.set_defaults(action=_doctor)
+    _add_convert_dvae(commands.add_parser("convert-dvae", help="make a model folder of the dVAE that OpenAI released"))
     return parser
 
 
@@ -47,6 +48,19 @@ def _add_compare(compare: argparse.ArgumentParser) -> None:
     compare.add_argument("--runs", metavar="STAGE", help="compare the finished MLflow runs of a stage instead")
     compare.add_argument("--out", metavar="FOLDER", type=Path, help="write table.csv, figure.png and README.md there")
     compare.set_defaults(action=_compare)
+
+
+def _add_convert_dvae(convert: argparse.ArgumentParser) -> None:
+    convert.description = (
+        "Rewrite the dVAE that OpenAI released as a model folder. Its two files are at "
+        "https://cdn.openai.com/dall-e/encoder.pkl and https://cdn.openai.com/dall-e/decoder.pkl; "
+        "they are pickles, and are read without running what a pickle can ask for."
+    )
+    convert.add_argument("encoder", metavar="ENCODER.pkl", type=Path)
+    convert.add_argument("decoder", metavar="DECODER.pkl", type=Path)
+    convert.add_argument("--out", metavar="FOLDER", type=Path, required=True, help="a new folder, or an empty one")
+    convert.add_argument("--image-size", metavar="PIXELS", type=int, default=256, help="of the images that it will see (256)")
+    convert.set_defaults(action=_convert_dvae)
 
 
 # every command imports what it needs itself: torch and MLflow take a second each
@@ -162,6 +176,25 @@ def _compare(options: argparse.Namespace, tree: type | None) -> None:
         command = _command(options, [variant.name for variant in variants])
         page.write_comparison(comparison, options.out, command=command, preset=preset)
         print(f"\nwritten: {options.out / page.PAGE}, {page.FIGURE}, {page.TABLE}")
+
+
+def _convert_dvae(options: argparse.Namespace, tree: type | None) -> None:
+    import hashlib
+
+    from dalle.config import to_mapping
+    from dalle.convert.released_dvae import convert_dvae
+
+    dvae = convert_dvae(options.encoder, options.decoder, options.out, options.image_size)
+    for name, network in (("encoder", dvae.encoder), ("decoder", dvae.decoder)):
+        print(f"{name}: {sum(parameter.numel() for parameter in network.parameters()):,} parameters")
+    sizes = {f"train_dvae.{key}": value for key, value in to_mapping(dvae.config).items() if key != "image_size"}
+    with (options.out / "model.safetensors").open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    print(f"written: {options.out / 'config.json'}, {options.out / 'model.safetensors'}")
+    print("what params.yaml must say for it to take the place of stage 1:")
+    use = {"train_dvae.init": options.out, "train_dvae.init_sha256": sha256, "train_dvae.optim.updates": 0}
+    for key, value in {"image_size": dvae.config.image_size, **sizes, **use}.items():
+        print(f"  {key}: {value}")
 
 
 def _mlflow() -> Any:

@@ -1,0 +1,1 @@
+"""Networks that others released, rewritten as model folders of this project."""
