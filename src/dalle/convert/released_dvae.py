@@ -145,4 +145,4 @@ def _check_attributes(network: ReleasedNetwork, path: str, layer: nn.Module) -> 
         expected = {"size": None, "scale_factor": 2, "mode": "nearest"}
     for name, value in expected.items():
         if (found := network.state(path, name)) != value:
-            raise ValueError(f"{network.path}: {path} has {name} {found}, expected {value}")
+            raise ValueError(f"{network.path}: {path} has {name} {found!r}, expected {value!r}")

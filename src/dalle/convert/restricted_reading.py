@@ -62,7 +62,7 @@ class Shell:
     class_name: str
 
     def __setstate__(self, state: Any) -> None:
-        if type(state) is not dict or not all(type(key) is str for key in state):
+        if type(state) is not dict or not all(type(key) is str and not key.startswith("__") for key in state):
             raise pickle.UnpicklingError(f"the state of {class_of(self)} is no plain dictionary of attributes")
         vars(self).update(state)
 
@@ -99,35 +99,39 @@ def _checked_copy(path: Path, file: BinaryIO) -> tuple[io.BytesIO, bytes]:
         )
     try:
         with zipfile.ZipFile(file) as archive:
-            return _copy_records(path, archive, file.seek(0, io.SEEK_END))
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-        raise ValueError(f"{path}: not a whole zip archive: {error}") from None
+            return _copy_records(archive, file.seek(0, io.SEEK_END))
+    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not a whole zip archive: {str(error) or type(error).__name__}") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
-def _copy_records(path: Path, archive: zipfile.ZipFile, num_bytes: int) -> tuple[io.BytesIO, bytes]:
+def _copy_records(archive: zipfile.ZipFile, num_bytes: int) -> tuple[io.BytesIO, bytes]:
     records = {}
     for record in archive.infolist():
         name = record.filename.partition("/")[2]
         if not RECORDS.fullmatch(name):
             continue
         if name in records:
-            raise ValueError(f"{path}: holds the record {name} twice")
+            raise ValueError(f"holds the record {name} twice")
         if record.compress_type != zipfile.ZIP_STORED:
-            raise ValueError(f"{path}: the record {name} is compressed, which torch.save never does")
+            raise ValueError(f"the record {name} is compressed, which torch.save never does")
         records[name] = record
     if PICKLE not in records:
-        raise ValueError(f"{path}: holds no {PICKLE}: torch.save did not write it")
+        raise ValueError(f"holds no {PICKLE}: torch.save did not write it")
     if sum(record.file_size for record in records.values()) > num_bytes:
-        raise ValueError(f"{path}: its records are said to be larger than the file")
+        raise ValueError("its records are said to be larger than the file")
     if records[PICKLE].file_size > MAX_PICKLE_BYTES:
-        raise ValueError(f"{path}: {PICKLE} is larger than {MAX_PICKLE_BYTES} bytes, far beyond that of any released network")
+        raise ValueError(f"{PICKLE} is larger than {MAX_PICKLE_BYTES} bytes, far beyond that of any released network")
     copy = io.BytesIO()
     with zipfile.ZipFile(copy, "w") as target:
         for name, record in records.items():
             with archive.open(record) as source, target.open(f"archive/{name}", "w", force_zip64=True) as sink:
                 shutil.copyfileobj(source, sink)
+    with zipfile.ZipFile(copy) as written:
+        pickled = written.read(f"archive/{PICKLE}")
     copy.seek(0)
-    return copy, archive.read(records[PICKLE])
+    return copy, pickled
 
 
 def _check_pickle(path: Path, pickled: bytes) -> None:
@@ -136,7 +140,7 @@ def _check_pickle(path: Path, pickled: bytes) -> None:
             if opcode.name not in OPCODES:
                 raise ValueError(f"refused the pickle opcode {opcode.name}")
             if opcode.name == "GLOBAL" and (name := argument.replace(" ", ".")) not in ALLOWED:
-                raise ValueError(f"refused {name[:200]}: a released network has no need of it")
+                raise ValueError(f"refused {name[:200]!r}: a released network has no need of it")
     except ValueError as error:
         raise ValueError(f"{path}: {PICKLE}: {error}") from None
 
