@@ -35,7 +35,7 @@ def test_the_layout_of_the_logits_in_memory_changes_nothing():
 def test_every_temperature_softens_the_same_perturbed_logits():
     """softmax(v / tau): the largest v has the largest share, and tau times the log-ratios gives the differences of v."""
     code_logits = logits(2, 7, 3, 3)
-    noise = -torch.log(torch.empty(2, 3, 3, 7).exponential_(generator=generator())).movedim(-1, 1)
+    noise = -torch.log(-torch.log(torch.rand(2, 3, 3, 7, generator=generator()))).movedim(-1, 1)
     perturbed = code_logits + noise
     for tau in (1.0, 0.3, 1 / 16):
         soft_codes = gumbel_softmax(code_logits, tau, generator())
@@ -98,3 +98,14 @@ def test_straight_through_reads_hard_codes_and_learns_by_soft_ones():
     (expected,) = torch.autograd.grad((soft_codes * weights).sum(), code_logits, retain_graph=True)
     (actual,) = torch.autograd.grad((hard_codes * weights).sum(), code_logits)
     torch.testing.assert_close(actual, expected)
+
+
+def test_a_uniform_draw_of_zero_leaves_its_code_no_share(monkeypatch):
+    """`rand` draws from [0, 1): the logarithm of 0 is infinite, and neither codes nor gradients may become nan by it."""
+    draws = torch.full((1, 1, 1, 4), 0.5)
+    draws[..., 2] = 0
+    monkeypatch.setattr(torch, "rand", lambda *args, **kwargs: draws.clone())
+    code_logits = torch.tensor([0.0, 1.0, 2.0, 3.0]).view(1, 4, 1, 1).requires_grad_()
+    soft_codes = gumbel_softmax(code_logits, 1.0, generator())
+    (gradient,) = torch.autograd.grad(soft_codes.square().sum(), code_logits)
+    assert soft_codes[0, 2, 0, 0] == 0 and torch.isfinite(soft_codes).all() and torch.isfinite(gradient).all()

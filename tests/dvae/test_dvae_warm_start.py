@@ -36,7 +36,7 @@ def installed():
     with torch.no_grad():
         points = torch.cat([cells(autoencoder.bottleneck_of(batch_at(index))) for index in range(3)])
     config = WarmStartConfig(**SETTINGS)
-    codebook, error = first_codebook(autoencoder, batch_at, 12, config, seed=7)
+    codebook, error = first_codebook(autoencoder, map(batch_at, range(config.num_batches)), 12, config, seed=7)
     set_codebook(dvae, autoencoder.bottleneck, codebook, config.sharpness / error)
     centroids = dvae.decoder[0].weight.detach()[:, :, 0, 0].t().numpy()
     return dvae, autoencoder, centroids, squared_distances(points.numpy(), centroids).min(1).mean()
@@ -115,7 +115,7 @@ def test_the_autoencoder_trains_the_dvae_s_own_networks_and_its_noise_is_drawn_f
 def test_too_few_cells_for_the_codebook_are_refused():
     dvae = tiny_dvae(codebook_size=200)
     with pytest.raises(ValueError, match="num_batches: 128 grid cells cannot make 200 codes; take more batches"):
-        first_codebook(ContinuousAutoencoder(dvae, 0.1), batch_at, 200, WarmStartConfig(**{**SETTINGS, "num_batches": 1}), 0)
+        first_codebook(ContinuousAutoencoder(dvae, 0.1), [batch_at(0)], 200, WarmStartConfig(**{**SETTINGS, "num_batches": 1}), 0)
 
 
 def test_images_that_are_all_alike_are_refused():
@@ -123,7 +123,7 @@ def test_images_that_are_all_alike_are_refused():
     dvae, image = tiny_dvae(codebook_size=64), blobs(1, 0)
     with pytest.raises(ValueError, match="fewer different patches than the 64 codes; lower codebook_size"):
         autoencoder = ContinuousAutoencoder(dvae, 0.1)
-        first_codebook(autoencoder, lambda index: image.expand(8, -1, -1, -1), 64, WarmStartConfig(**SETTINGS), 0)
+        first_codebook(autoencoder, [image.expand(8, -1, -1, -1)] * 3, 64, WarmStartConfig(**SETTINGS), 0)
 
 
 @pytest.mark.parametrize(

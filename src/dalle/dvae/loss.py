@@ -10,8 +10,8 @@ from dalle.dvae.likelihood import NLLS, LikelihoodName, map_pixels
 
 def kl_to_uniform(code_logits: Tensor) -> Tensor:
     """KL(q || uniform) = ln K - H(q) of each cell, (B, G, G) nats in [0, ln K], from the logits at whatever tau."""
-    log_q = torch.log_softmax(code_logits.float(), dim=1)
-    return math.log(code_logits.shape[1]) + (log_q.exp() * log_q).sum(1)
+    log_q = torch.log_softmax(code_logits.movedim(1, -1).float(), dim=-1)
+    return math.log(code_logits.shape[1]) + (log_q.exp() * log_q).sum(-1)
 
 
 def kl_weight(beta: float, image_size: int, grid_size: int) -> float:

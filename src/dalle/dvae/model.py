@@ -70,13 +70,11 @@ class DVAE(nn.Module):
         As in the released encoder the last convolution stays in float32: rounded to bf16, neighbouring codes tie.
         """
         self._check_images(images)
-        hidden = self.encoder[:-1](map_pixels(images).contiguous(memory_format=torch.channels_last))
-        with torch.autocast(images.device.type, enabled=False):
-            return self.encoder[-1](hidden.to(self.encoder[-1].weight.dtype))
+        return _pointwise(self.encoder[-1], self.encoder[:-1](map_pixels(images).contiguous(memory_format=torch.channels_last)))
 
     def likelihood_maps(self, soft_codes: Tensor) -> Tensor:
         """`soft_codes` (B, K, G, G) summing to 1 over K -> location and log-scale maps (B, 6, H, W)."""
-        return self.decoder(soft_codes.contiguous(memory_format=torch.channels_last))
+        return self.decoder[1:](_pointwise(self.decoder[0], soft_codes))
 
     def likelihood_maps_of_codes(self, codes: Tensor) -> Tensor:
         """As `likelihood_maps` on one-hot codes (B, G, G), by looking the codebook up instead of multiplying it."""
@@ -149,6 +147,16 @@ def _decoder(config: DVAEConfig) -> nn.Sequential:
         if group < config.num_groups - 1:
             layers.append(nn.Upsample(scale_factor=2, mode="nearest"))
     return nn.Sequential(*layers, nn.ReLU(), _conv(width, 6, 1))
+
+
+def _pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """A 1x1 convolution between the codes and a network, in the parameters' precision whatever the autocast.
+
+    As a product with the K numbers of a cell side by side in memory, which is also how every softmax over K wants them.
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        cells = x.movedim(1, -1).to(conv.weight.dtype)
+        return F.linear(cells, conv.weight.flatten(1), conv.bias).movedim(-1, 1)
 
 
 def _conv(in_width: int, out_width: int, kernel: int) -> nn.Conv2d:

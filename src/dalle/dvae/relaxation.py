@@ -12,10 +12,11 @@ def gumbel_softmax(code_logits: Tensor, tau: float, generator: torch.Generator |
     """
     if tau <= 0:
         raise ValueError(f"tau must be above 0, got {tau}: the relaxation divides by it")
-    batch, codebook_size, *grid = code_logits.shape
+    cells = code_logits.movedim(1, -1).float()
     # filled in the order of memory: laid out like the logits, the noise would depend on which kernels made these
-    noise = torch.empty(batch, *grid, codebook_size, device=code_logits.device).exponential_(generator=generator)
-    return torch.softmax((code_logits.float() - noise.log_().movedim(-1, 1)) / tau, dim=1)
+    noise = torch.rand(cells.shape, generator=generator, device=cells.device)  # several times as fast as exponential_
+    noise = noise.log_().neg_().log_()  # minus Gumbel; a uniform 0 becomes infinity, and its code has no share
+    return torch.softmax((cells - noise) / tau, dim=-1).movedim(-1, 1)
 
 
 def straight_through(soft_codes: Tensor) -> Tensor:

@@ -141,31 +141,25 @@ def _quantizer(
 ) -> Quantizer:
     """The quantizer at its start; where a checkpoint exists it brings all values with it, and none are made here."""
     dvae, fresh = DVAE(config.model(image_size)).to(options.device), not checkpoint.path.exists()
+    autoencoder = ContinuousAutoencoder(dvae, config.warm_start.bottleneck_noise).to(options.device)
 
-    def warm_start() -> tuple[ContinuousAutoencoder, Tensor, float]:
-        """The trained autoencoder, its codebook (K, D) and the mean squared distance to it."""
-        autoencoder = ContinuousAutoencoder(dvae, config.warm_start.bottleneck_noise).to(options.device)
-        codebook, error = torch.zeros(config.codebook_size, config.codebook_width, device=options.device), 0.0
-        if fresh:
-            optim, place = config.warm_start.optim(config.optim), checkpoint.sibling("warm_start")
-            pretrain(autoencoder, batch_at, config.optim.updates, optim, config.likelihood, seed, options, place, log)
-            batch_on_device = lambda index: batch_at(index).to(options.device)  # noqa: E731
-            codebook, error = first_codebook(autoencoder, batch_on_device, config.codebook_size, config.warm_start, seed)
-        return autoencoder, codebook, error
+    def codebook() -> tuple[Tensor, float]:
+        optim, place = config.warm_start.optim(config.optim), checkpoint.sibling("warm_start")
+        pretrain(autoencoder, batch_at, config.optim.updates, optim, config.likelihood, seed, options, place, log)
+        batches = (batch_at(index).to(options.device) for index in range(config.warm_start.num_batches))
+        return first_codebook(autoencoder, batches, config.codebook_size, config.warm_start, seed)
 
     if config.quantizer == "vq" and config.init == SCRATCH:
-        autoencoder, codebook, _ = warm_start()
-        module = VectorQuantizedAutoencoder(autoencoder, codebook, config.vq)
+        codes = codebook()[0] if fresh else torch.zeros(config.codebook_size, config.codebook_width, device=options.device)
+        module = VectorQuantizedAutoencoder(autoencoder, codes, config.vq)
         return VectorQuantizer(module=module, likelihood=config.likelihood, handed_on=dvae, seed=seed)
     if fresh and config.init != SCRATCH:
         load_start(dvae, Path(config.init), config.init_sha256)
     elif fresh and config.warm_start.updates:
-        autoencoder, codebook, error = warm_start()
-        set_codebook(dvae, autoencoder.bottleneck, codebook, config.warm_start.sharpness / error)
+        codes, error = codebook()
+        set_codebook(dvae, autoencoder.bottleneck, codes, config.warm_start.sharpness / error)
     hard = config.quantizer == "gumbel_straight_through"
-    return GumbelQuantizer(
-        module=dvae, likelihood=config.likelihood, beta=config.beta, tau=config.tau, hard=hard, seed=seed
-    )
+    return GumbelQuantizer(module=dvae, likelihood=config.likelihood, beta=config.beta, tau=config.tau, hard=hard, seed=seed)
 
 
 def load_start(dvae: DVAE, folder: Path, sha256: str | None) -> None:

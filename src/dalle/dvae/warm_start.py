@@ -8,7 +8,7 @@ logits are exactly those distances. The architecture and the objective stay the 
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -125,14 +125,10 @@ class _Silent:
 
 @torch.no_grad()
 def first_codebook(
-    autoencoder: ContinuousAutoencoder,
-    batch_at: Callable[[int], Tensor],
-    codebook_size: int,
-    config: WarmStartConfig,
-    seed: int,
+    autoencoder: ContinuousAutoencoder, batches: Iterable[Tensor], codebook_size: int, config: WarmStartConfig, seed: int
 ) -> tuple[Tensor, float]:
-    """(codebook (K, D), mean squared distance to it) from k-means on the bottleneck."""
-    vectors = [autoencoder.bottleneck_of(batch_at(index)).float() for index in range(config.num_batches)]
+    """(codebook (K, D), mean squared distance to it) from k-means on the bottleneck of `batches` of images."""
+    vectors = [autoencoder.bottleneck_of(images).float() for images in batches]
     points = torch.cat([u.permute(0, 2, 3, 1).flatten(0, 2) for u in vectors])
     if len(points) < codebook_size:
         raise ValueError(f"warm_start.num_batches: {len(points)} grid cells cannot make {codebook_size} codes; take more batches")
