@@ -56,8 +56,8 @@ class Case:
 def networks(image_size: int, codebook_size: int) -> DVAEConfig:
     """The paper's layers at a quarter of its width."""
     return DVAEConfig(
-        image_size=image_size, codebook_size=codebook_size, num_groups=4, blocks_per_group=2, hidden_width=64, codebook_width=128,
-        post_gain=1 / 64,
+        image_size=image_size, codebook_size=codebook_size, num_groups=4, blocks_per_group=2, hidden_width=64,
+        codebook_width=128, post_gain=1 / 64,
     )  # fmt: skip
 
 

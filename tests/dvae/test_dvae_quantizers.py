@@ -45,7 +45,7 @@ def losses(log):
 @pytest.mark.parametrize("likelihood", ["logit_laplace", "mse"])
 @pytest.mark.parametrize("quantizer", QUANTIZERS)
 def test_two_hundred_updates_on_the_miniature_world_lower_the_loss(quantizer, likelihood, world, tmp_path):
-    """At one temperature and weight of the KL, so that the loss means the same at both ends; and the codes tell the images apart."""
+    """At one temperature and weight of the KL, so that the loss means the same at both ends; the codes tell images apart."""
     config = train_config(
         200, quantizer=quantizer, likelihood=likelihood, warm_updates=30, beta=constant(0.05), tau=constant(0.25)
     )

@@ -73,7 +73,8 @@ def test_commitment_moves_the_encoder_alone_and_the_codebook_s_loss_the_codebook
     _, module = quantized_autoencoder(codebook_decay=None)
     _, commitment, codebook_distance = module(blobs(4, 0), 0)
     parameters = [module.codebook, module.autoencoder.bottleneck.weight]
-    pulls = [torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True) for loss in (commitment, codebook_distance)]
+    losses = commitment, codebook_distance
+    pulls = [torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True) for loss in losses]
     assert pulls[0][0] is None and pulls[0][1].abs().sum() > 0
     assert pulls[1][0].abs().sum() > 0 and pulls[1][1] is None
 

@@ -115,7 +115,8 @@ def test_the_autoencoder_trains_the_dvae_s_own_networks_and_its_noise_is_drawn_f
 def test_too_few_cells_for_the_codebook_are_refused():
     dvae = tiny_dvae(codebook_size=200)
     with pytest.raises(ValueError, match="num_batches: 128 grid cells cannot make 200 codes; take more batches"):
-        first_codebook(ContinuousAutoencoder(dvae, 0.1), [batch_at(0)], 200, WarmStartConfig(**{**SETTINGS, "num_batches": 1}), 0)
+        config = WarmStartConfig(**{**SETTINGS, "num_batches": 1})
+        first_codebook(ContinuousAutoencoder(dvae, 0.1), [batch_at(0)], 200, config, 0)
 
 
 def test_images_that_are_all_alike_are_refused():

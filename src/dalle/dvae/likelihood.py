@@ -33,7 +33,7 @@ def logit_laplace_nll(maps: Tensor, mapped_images: Tensor) -> Tensor:
 
 
 def mse_nll(maps: Tensor, mapped_images: Tensor) -> Tensor:
-    """-ln of a Gaussian around sigmoid(mu) whose one variance is the batch's own mean squared error: (B, 3, H, W), nats a subpixel.
+    """-ln of a Gaussian around sigmoid(mu) whose one variance is the batch's own mean squared error; in nats, (B, 3, H, W).
 
     Its mean is 1/2 ln(2 pi e mse), so what it minimises is the squared error, and nothing has to weigh it against the KL.
     The three log-scale maps are not used; images are decoded as with the logit-Laplace.

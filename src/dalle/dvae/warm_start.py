@@ -131,13 +131,15 @@ def first_codebook(
     vectors = [autoencoder.bottleneck_of(images).float() for images in batches]
     points = torch.cat([u.permute(0, 2, 3, 1).flatten(0, 2) for u in vectors])
     if len(points) < codebook_size:
-        raise ValueError(f"warm_start.num_batches: {len(points)} grid cells cannot make {codebook_size} codes; take more batches")
+        raise ValueError(
+            f"warm_start.num_batches: {len(points)} grid cells cannot make {codebook_size} codes; take more batches"
+        )
     generator = torch_generator(seed, "kmeans", device=points.device)
     codebook, error = kmeans(points, codebook_size, config.kmeans_iterations, generator)
     if error <= 1e-6 * float(points.square().sum(1).mean()):  # within float32's rounding: there is nothing to scale by
         raise ValueError(
-            f"warm_start: the images of {config.num_batches} batches have fewer different patches than the {codebook_size} codes; "
-            "lower codebook_size, take more batches, or set warm_start.updates to 0"
+            f"warm_start: the images of {config.num_batches} batches have fewer different patches than the {codebook_size} "
+            "codes; lower codebook_size, take more batches, or set warm_start.updates to 0"
         )
     return codebook, error
 
