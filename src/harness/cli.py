@@ -34,6 +34,9 @@ def _parser() -> argparse.ArgumentParser:
     trace.add_argument("path", help="an output of a stage, or the name of a figure such as best_of-coco")
     trace.set_defaults(action=_trace)
     _add_compare(commands.add_parser("compare", help="experiments or runs side by side: a table, a figure"))
+    ablate = commands.add_parser("ablate", help="run what FOLDER/ablation.yaml asks for: a figure, tables, verdicts")
+    ablate.add_argument("folder", type=Path, metavar="FOLDER", help="where ablation.yaml lies and what comes of it is written")
+    ablate.set_defaults(action=_ablate)
     check = commands.add_parser("doctor", help="say what this machine lacks for params.yaml; 1 where something is missing")
     check.set_defaults(action=_doctor)
     _add_convert_dvae(commands.add_parser("convert-dvae", help="make a model folder of the dVAE that OpenAI released"))
@@ -41,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_compare(compare: argparse.ArgumentParser) -> None:
-    what = "an experiment, a git revision, or 'workspace'; none: the workspace and all experiments"
+    what = "an experiment, a git revision, or 'workspace'; none: the workspace and all experiments but arms of ablations"
     compare.add_argument("names", nargs="*", metavar="NAME", help=what)
     compare.add_argument("--param", metavar="KEY", help="the parameter of the horizontal axis")
     compare.add_argument("--metric", metavar="STAGE:KEY", action="append", default=[], help="a column; may be repeated")
@@ -195,6 +198,21 @@ def _convert_dvae(options: argparse.Namespace, tree: type | None) -> None:
     use = {"train_dvae.init": options.out, "train_dvae.init_sha256": sha256, "train_dvae.optim.updates": 0}
     for key, value in {"image_size": dvae.config.image_size, **sizes, **use}.items():
         print(f"  {key}: {value}")
+
+
+def _ablate(options: argparse.Namespace, tree: type | None) -> None:
+    from harness import ablation_page as page
+    from harness.ablation_document import read_document
+    from harness.ablation_results import AblationResults, require_metrics
+    from harness.ablation_runs import run_arms
+
+    document = read_document(options.folder, PARAMS, PIPELINE, tree)
+    outcomes = run_arms(document, PARAMS, PIPELINE, check=lambda outcome: require_metrics(document, outcome))
+    results = AblationResults(document=document, outcomes=outcomes)
+    for line in page.terminal_lines(results):
+        print(line)
+    page.write_ablation(results, options.folder, PRESETS)
+    print(f"written: {options.folder / page.PAGE}, {page.FIGURE}, {page.TABLE}, {page.FINDINGS}")
 
 
 def _mlflow() -> Any:

@@ -16,8 +16,9 @@ from dalle.config import ConfigError
 from harness.params import parse_yaml
 
 WORKSPACE = "workspace"
+ARM = "ABLATION-"  # how the names of experiments begin that `dalle ablate` made: it shows them itself
 EXPERIMENT = re.compile(r"refs/exps/([0-9a-f]{2})/([0-9a-f]{38})/(.+)")  # the commit it was run from, then its name
-NUM_BASELINE_DIGITS = 7
+NUM_BASELINE_DIGITS, NUM_PARENT_DIGITS = 7, 10
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,11 @@ class Revision:
         """The entries of dvc.lock by stage, as DVC names them (`sample@coco`)."""
         return self.mapping("dvc.lock").get("stages") or {}
 
+    @cached_property
+    def parent(self) -> str:
+        """The first digits of the commit before, which for an experiment is what it was run from."""
+        return _git("rev-parse", f"--short={NUM_PARENT_DIGITS}", f"{self.commit}^").stdout.decode().strip()
+
     def earlier_locks(self) -> Iterator[dict[str, Any]]:
         """The entries of dvc.lock before, newest first, along the first parents."""
         done = _git("log", "--first-parent", "--format=%H", self.commit or "HEAD", "--", "dvc.lock")
@@ -65,13 +71,15 @@ class Revision:
 def find_revisions(names: Sequence[str]) -> list[Revision]:
     """The revisions called `names`: experiments, anything that git can resolve, or `workspace`; without names, all.
 
-    All is the workspace, or HEAD where `dvc exp run` has left the workspace as one of the experiments, and every experiment.
+    All is the workspace, or HEAD where `dvc exp run` has left the workspace as one of the experiments, and every experiment
+    that is not an arm of an ablation.
     """
     if _git("rev-parse", "--git-dir").returncode != 0:
         raise ConfigError("this folder is not in a git repository: experiments are kept in git (MLflow's runs: --runs STAGE)")
     experiments = _experiments()
     if names:
         return list(dict.fromkeys(_find(name, experiments) for name in names))
+    experiments = {label: experiment for label, experiment in experiments.items() if not label.startswith(ARM)}
     if not experiments:
         raise ConfigError("there are no experiments yet: dvc exp run -n NAME -S KEY=VALUE makes one")
     workspace, found = Revision(WORKSPACE, None), list(experiments.values())
@@ -79,18 +87,26 @@ def find_revisions(names: Sequence[str]) -> list[Revision]:
     return [_find("HEAD", {}) if same else workspace, *found]
 
 
+def experiment_called(name: str) -> Revision | None:
+    """The experiment of that very name, on whichever baseline."""
+    return next((Revision(name, commit, True) for known, _, commit in _references() if known == name), None)
+
+
 def _experiments() -> dict[str, Revision]:
     """Every experiment in natural order; a name used on two baselines gets `@` and the baseline's first digits."""
-    lines = _git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps").stdout.decode().splitlines()
-    found = []
-    for line in lines:
-        commit, _, ref = line.partition(" ")
-        if match := EXPERIMENT.fullmatch(ref):
-            found.append((match[3], f"{match[1]}{match[2]}"[:NUM_BASELINE_DIGITS], commit))
-    found.sort(key=lambda entry: (natural_order(entry[0]), entry[1]))
+    found = sorted(_references(), key=lambda entry: (natural_order(entry[0]), entry[1]))
     names = [name for name, _, _ in found]
     labels = [name if names.count(name) == 1 else f"{name}@{baseline}" for name, baseline, _ in found]
     return {label: Revision(label, commit, True) for label, (_, _, commit) in zip(labels, found, strict=True)}
+
+
+def _references() -> Iterator[tuple[str, str, str]]:
+    """Name, first digits of the baseline and commit of every experiment."""
+    lines = _git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps").stdout.decode().splitlines()
+    for line in lines:
+        commit, _, ref = line.partition(" ")
+        if match := EXPERIMENT.fullmatch(ref):
+            yield match[3], f"{match[1]}{match[2]}"[:NUM_BASELINE_DIGITS], commit
 
 
 def natural_order(text: str) -> list[tuple[int, str]]:

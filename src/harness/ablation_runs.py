@@ -1,0 +1,191 @@
+"""The arms of an ablation as DVC experiments, one after the other, each in a copy of the project.
+
+An experiment's name holds a digest of all that its result depends on, so an arm is run again exactly where its parameters or
+the code have changed, and what is there already stays, on whichever commit it was made.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dalle.config import ConfigError
+from harness.ablation_document import Arm, Document, stages_up_to
+from harness.failures import stop_signals_interrupt
+from harness.fingerprint import digest_of, digest_of_path
+from harness.freshness import Freshness
+from harness.lineage import CODE_PATHS
+from harness.locks import hold
+from harness.params import as_text, flatten, read_yaml
+from harness.pipeline import StageEntry, read_pipeline
+from harness.revisions import ARM, Revision, experiment_called
+from harness.sentences import DIVERGED, DONE, FAILED
+
+LOGS = Path(".dvc/tmp/ablations")
+NUM_DIGITS, MAX_WORDS = 10, 48  # of an experiment's name
+ERROR = re.compile(r"^ERROR(?: [\w@-]+)?: (.+)$", re.MULTILINE)
+NO_NUMBER = re.compile(r"the loss is (?:nan|-?inf) at update \d+|metric '[^']+' is (?:nan|-?inf)")  # of the loop, of a stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of an arm; `cause` says why it left no result, `experiment` is None where there is none."""
+
+    name: str
+    state: str
+    cause: str = ""
+    experiment: Revision | None = None
+
+
+def run_arms(
+    document: Document, params_file: Path, pipeline_file: Path, check: Callable[[Outcome], None] = lambda outcome: None
+) -> list[Outcome]:
+    """Run what is not there yet, report each arm as it ends, and say what became of all of them.
+
+    `check` sees every arm that has just run and raises where it makes no sense to go on.
+    """
+    LOGS.mkdir(parents=True, exist_ok=True)
+    with hold(LOGS / "lock", what="dalle ablate", wait=False), stop_signals_interrupt():
+        _require_committed(params_file, pipeline_file)
+        names = [experiment_name(document, arm, pipeline_file) for arm in document.arms]
+        outcomes = [_known(name, document.target) for name in names]
+        missing = [index for index, outcome in enumerate(outcomes) if outcome is None]
+        print(
+            f"{len(names)} arms in {len(document.groups)} groups, up to {document.target}: "
+            f"{len(names) - len(missing)} are there, {len(missing)} to run",
+            flush=True,
+        )
+        start = time.monotonic()
+        for done, index in enumerate(missing):
+            _require_committed(params_file, pipeline_file)  # an edit while an arm ran would be carried into the next
+            print(f"[{done + 1}/{len(missing)}] {names[index]}", flush=True)
+            outcomes[index] = _run(names[index], document.arms[index], document.target)
+            print(f"    {_progress(outcomes[index], time.monotonic() - start, done + 1, len(missing))}", flush=True)
+            check(outcomes[index])
+    return outcomes
+
+
+def experiment_name(document: Document, arm: Arm, pipeline_file: Path) -> str:
+    """`ABLATION-DIGEST-words`: the digest of the arm's parameters, of the stages and of the code that they list."""
+    pipeline = read_pipeline(pipeline_file, arm.params)
+    stages = stages_up_to(document.target, pipeline)
+    bodies = read_yaml(pipeline_file)["stages"]
+    keys = dict.fromkeys(key for stage in stages for key in stage.params)
+    used = {
+        leaf: value
+        for leaf, value in flatten(arm.params).items()
+        if any(leaf == key or leaf.startswith(f"{key}.") for key in keys)
+    }
+    sources = dict.fromkeys(source for stage in stages for source in _sources(stage, pipeline))
+    digest = digest_of(
+        {
+            "params": used,
+            "stages": {stage.address: _without_words(bodies[stage.name]) for stage in stages},
+            "sources": {source: digest_of_path(Path(source)) for source in sources if Path(source).exists()},
+        }
+    )
+    return f"{ARM}{digest[:NUM_DIGITS]}-{_words(arm, document.arms[0])}"
+
+
+def _sources(stage: StageEntry, pipeline: Sequence[StageEntry]) -> Iterator[str]:
+    """The deps that no stage makes."""
+    for dep in stage.deps:
+        if not any(other.writes(dep) or any(out.startswith(f"{dep}/") for out in other.outs) for other in pipeline):
+            yield dep
+
+
+def _without_words(body: Mapping[str, Any]) -> dict[str, Any]:
+    inner = body.get("do", body)
+    return {key: value for key, value in inner.items() if key != "desc"}
+
+
+def _words(arm: Arm, base: Arm) -> str:
+    """What the arm changes in the base, readable, in the letters that git takes in a name."""
+    changes = {key: value for key, value in flatten(arm.params).items() if value != flatten(base.params)[key]}
+    words = " ".join(f"{'.'.join(key.split('.')[-2:])} {as_text(value)}" for key, value in changes.items()) or "base"
+    return re.sub(r"\.\.+", ".", re.sub(r"[^A-Za-z0-9.]+", "-", words))[:MAX_WORDS].strip("-.").removesuffix(".lock")
+
+
+def _require_committed(params_file: Path, pipeline_file: Path) -> None:
+    """An experiment starts from the working directory: with uncommitted edits no commit would tell what it ran."""
+    pipeline = read_pipeline(pipeline_file, read_yaml(params_file))
+    sources = dict.fromkeys(source for stage in pipeline for source in _sources(stage, pipeline))
+    paths = [*dict.fromkeys([*CODE_PATHS, *sources, str(params_file), str(pipeline_file)])]
+    status = subprocess.run(["git", "status", "--porcelain", "--", *paths], capture_output=True, text=True)
+    if status.returncode != 0:
+        raise ConfigError("this folder is not in a git repository: an ablation is kept as experiments, in git")
+    if status.stdout:
+        edited = ", ".join(line[3:] for line in status.stdout.splitlines()[:3])
+        raise ConfigError(f"uncommitted edits ({edited}): the results could not be attributed; commit or stash them first")
+
+
+def _known(name: str, target: str) -> Outcome | None:
+    """The outcome of an arm that has run before, with just these parameters and this code."""
+    if (experiment := experiment_called(name)) is not None:
+        return _of_experiment(name, experiment, target)
+    cause = _cause(LOGS / f"{name}.log")
+    return Outcome(name=name, state=DIVERGED, cause=cause) if NO_NUMBER.search(cause) else None
+
+
+def _of_experiment(name: str, experiment: Revision, target: str) -> Outcome:
+    freshness = Freshness(experiment)
+    targets = [stage for stage in experiment.lock if target in (stage, stage.partition("@")[0])] or [target]
+    stale = next((why for stage in targets if (why := freshness.why_stale(stage)) is not None), None)
+    if stale is not None:
+        return Outcome(name=name, state=FAILED, cause=f"{stale}; 'dvc exp remove {name}' lets it run again")
+    return Outcome(name=name, state=DONE, experiment=experiment)
+
+
+def _run(name: str, arm: Arm, target: str) -> Outcome:
+    settings = [part for key, value in arm.changes.items() for part in ("--set-param", f"{key}={_in_hydra(value)}")]
+    command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", name, *settings, target]
+    log = LOGS / f"{name}.log"
+    # dvc.yaml calls `python`: let it be this one, also where no environment is activated
+    environment = {**os.environ, "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])}
+    with open(log, "w", encoding="utf-8") as file:
+        process = subprocess.Popen(
+            command, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment, start_new_session=True
+        )
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:
+            os.killpg(process.pid, signal.SIGINT)  # the stage saves what it has, and DVC takes its copy away
+            process.wait()
+            raise
+    experiment = experiment_called(name) if code == 0 else None
+    if experiment is not None:
+        return _of_experiment(name, experiment, target)
+    cause = _cause(log) or f"dvc ended with {code}"
+    diverged = NO_NUMBER.search(cause) is not None
+    return Outcome(name=name, state=DIVERGED if diverged else FAILED, cause=cause if diverged else f"{cause} (all of it: {log})")
+
+
+def _in_hydra(value: Any) -> str:
+    """A leaf as `--set-param` reads it: JSON, whose only strange word to Hydra is none of these."""
+    return as_text(value) if not isinstance(value, str) else '"' + value.replace('"', '\\"') + '"'
+
+
+def _cause(log: Path) -> str:
+    """The first error that a log holds: the stage's own, as DVC's come after it."""
+    if not log.is_file():
+        return ""
+    text = log.read_text(encoding="utf-8", errors="replace")
+    match = ERROR.search(text.replace("\r", "\n"))  # progress bars end their lines so
+    return match[1].strip() if match else ""
+
+
+def _progress(outcome: Outcome, seconds: float, done: int, total: int) -> str:
+    rest = seconds / done * (total - done)
+    words = outcome.state + (f": {outcome.cause}" if outcome.cause else "")
+    return f"{words} · {_duration(seconds)} so far" + (f", about {_duration(rest)} to go" if done < total else "")
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
