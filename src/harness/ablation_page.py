@@ -16,10 +16,13 @@ from dalle.report.page import Markdown, PageFigure, Section, Table, write_page
 from dalle.report.style import save_figure
 from harness.ablation_document import DOCUMENT, Group
 from harness.ablation_results import AblationResults, shown
-from harness.comparison_page import ARROWS, STALE, preset_words
+from harness.ablation_runs import duration
+from harness.comparison_page import ARROWS, STALE
 from harness.outputs import written_whole
 from harness.params import as_text
+from harness.presets import active_preset
 from harness.sentences import DONE
+from harness.variants import NOT_COMPARED
 
 TABLE = "table.csv"
 
@@ -133,10 +136,7 @@ def _group_table(results: AblationResults, group: Group) -> Table:
 def _origin(results: AblationResults, folder: Path, presets: Path) -> Iterator[str]:
     document = results.document
     yield Markdown(f"[{DOCUMENT}]({DOCUMENT}) says what is varied.\n\n```\n{shlex.join(['dalle', 'ablate', str(folder)])}\n```")
-    changed = ", ".join(f"{key} = {as_text(value)}" for key, value in document.base.items())
-    first = next(iter(results.variants.values()))
-    preset = preset_words(first, presets).partition(": ")[2] if first is results.variants.get(0) else ""
-    yield f"Base: {preset or 'params.yaml'}{f' ({changed})' if changed and preset else f', but for {changed}' if changed else ''}."
+    yield f"Base: {_base_words(results, presets)}."
     commits: dict[str, int] = {}
     for outcome in results.outcomes:
         if outcome.experiment is not None:
@@ -145,8 +145,18 @@ def _origin(results: AblationResults, folder: Path, presets: Path) -> Iterator[s
     yield f"{len(results.variants)} of {len(document.arms)} arms left results; commits they were run from: {told}."
     if results.seconds:
         times = sorted(results.seconds.values())
-        yield f"{times[0]:.0f} to {times[-1]:.0f} seconds a run, {sum(times) / 60:.0f} minutes in all."
+        yield f"{times[0]:.0f} to {times[-1]:.0f} seconds a run, {duration(sum(times))} in all."
     yield from _stopped(results)
+
+
+def _base_words(results: AblationResults, presets: Path) -> str:
+    """The preset that the base is nearest to, and each parameter in which it is not that preset."""
+    try:
+        name, lines = active_preset(results.document.arms[0].params, presets)
+    except ConfigError:  # a project without presets
+        name, lines = "", [f"{key}: {as_text(value)}" for key, value in results.document.base.items()]
+    own = [line for line in lines if line.partition(".")[0] != NOT_COMPARED]
+    return (f"preset {name}" if name else "params.yaml") + (f", but for {', '.join(own)}" if own else "")
 
 
 def _protocol(results: AblationResults) -> list[str]:

@@ -29,7 +29,7 @@ from harness.sentences import DIVERGED, DONE, FAILED
 
 LOGS = Path(".dvc/tmp/ablations")
 NUM_DIGITS, MAX_WORDS = 10, 48  # of an experiment's name
-ERROR = re.compile(r"^ERROR(?: [\w@-]+)?: (.+)$", re.MULTILINE)
+ERROR = re.compile(r"\bERROR(?: [\w@-]+)?: (.+)$", re.MULTILINE)  # behind a progress bar it begins no line
 NO_NUMBER = re.compile(r"the loss is (?:nan|-?inf) at update \d+|metric '[^']+' is (?:nan|-?inf)")  # of the loop, of a stage
 
 
@@ -109,7 +109,7 @@ def _words(arm: Arm, base: Arm) -> str:
     """What the arm changes in the base, readable, in the letters that git takes in a name."""
     changes = {key: value for key, value in flatten(arm.params).items() if value != flatten(base.params)[key]}
     words = " ".join(f"{'.'.join(key.split('.')[-2:])} {as_text(value)}" for key, value in changes.items()) or "base"
-    return re.sub(r"\.\.+", ".", re.sub(r"[^A-Za-z0-9.]+", "-", words))[:MAX_WORDS].strip("-.").removesuffix(".lock")
+    return re.sub(r"\.\.+", ".", re.sub(r"[^A-Za-z0-9.+]+", "-", words))[:MAX_WORDS].strip("-.").removesuffix(".lock")
 
 
 def _require_committed(params_file: Path, pipeline_file: Path) -> None:
@@ -162,8 +162,7 @@ def _run(name: str, arm: Arm, target: str) -> Outcome:
     if experiment is not None:
         return _of_experiment(name, experiment, target)
     cause = _cause(log) or f"dvc ended with {code}"
-    diverged = NO_NUMBER.search(cause) is not None
-    return Outcome(name=name, state=DIVERGED if diverged else FAILED, cause=cause if diverged else f"{cause} (all of it: {log})")
+    return Outcome(name=name, state=DIVERGED if NO_NUMBER.search(cause) else FAILED, cause=cause)
 
 
 def _in_hydra(value: Any) -> str:
@@ -175,17 +174,18 @@ def _cause(log: Path) -> str:
     """The first error that a log holds: the stage's own, as DVC's come after it."""
     if not log.is_file():
         return ""
-    text = log.read_text(encoding="utf-8", errors="replace")
-    match = ERROR.search(text.replace("\r", "\n"))  # progress bars end their lines so
+    match = ERROR.search(log.read_text(encoding="utf-8", errors="replace"))
     return match[1].strip() if match else ""
 
 
 def _progress(outcome: Outcome, seconds: float, done: int, total: int) -> str:
     rest = seconds / done * (total - done)
     words = outcome.state + (f": {outcome.cause}" if outcome.cause else "")
-    return f"{words} · {_duration(seconds)} so far" + (f", about {_duration(rest)} to go" if done < total else "")
+    if outcome.state == FAILED:
+        words += f" (all of it: {LOGS / outcome.name}.log)"
+    return f"{words} · {duration(seconds)} so far" + (f", about {duration(rest)} to go" if done < total else "")
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

@@ -21,6 +21,7 @@ from dalle.generation.decoding import decode_codes
 from dalle.generation.encoding import encode_images
 from dalle.prior.masks import sequence_mask
 from dalle.prior.model import load_prior
+from dalle.report.ablations import ablations_section, read_ablations
 from dalle.report.figures.attention_masks import attention_masks
 from dalle.report.figures.best_of import best_of
 from dalle.report.figures.blur_curves import blur_curves
@@ -46,7 +47,7 @@ from harness.pipeline import read_pipeline
 from harness.run_config import MINIWORLD
 from harness.trace import FIGURES, digests, figure_stages, parameters_behind
 
-METRICS = Path("reports/metrics")
+METRICS, ABLATIONS = Path("reports/metrics"), Path("reports/ablations")
 EXAMPLES_PER_RULE = 3
 NUM_PAIRS_SHOWN = 24
 
@@ -103,7 +104,8 @@ def draw_figures(evidence: Evidence, folder: Path) -> None:
 def write_report(evidence: Evidence, path: Path) -> None:
     """The page over the figures drawn before, each with what it was made from."""
     figures = {name: FIGURES / f"{name}.png" for name in _figures(evidence)}
-    sections = page_sections(evidence.results, figures, {name: _origin(name) for name in figures})
+    origins, ablations = {name: _origin(name) for name in figures}, read_ablations(ABLATIONS)
+    sections = page_sections(evidence.results, figures, origins, ablations_section(ablations, path))
     write_page(path, "DALL·E in miniature: what this run found", summary(evidence.results), sections)
 
 

@@ -16,8 +16,13 @@ FIGURES = (
 Files = Mapping[str, Path]
 
 
-def page_sections(results: Results, figures: Files, origins: Mapping[str, Origin]) -> list[Section]:
-    """All sections for the figures at hand: name, or name-DOMAIN, -> file. An unknown name is a ValueError."""
+def page_sections(
+    results: Results, figures: Files, origins: Mapping[str, Origin], ablations: Section | None = None
+) -> list[Section]:
+    """All sections for the figures at hand: name, or name-DOMAIN, -> file. An unknown name is a ValueError.
+
+    `ablations` stands before the last one.
+    """
     for name in figures:
         if name.partition("-")[0] not in FIGURES:
             raise ValueError(f"figures: '{name}' is unknown; known: {', '.join(FIGURES)}, with -DOMAIN where it has one")
@@ -35,6 +40,7 @@ def page_sections(results: Results, figures: Files, origins: Mapping[str, Origin
         Section(title="The prior", figures=some("attention_masks", "train_prior")),
         Section(title="Reranking", figures=some("train_clip", "best_of", "rerank_curves", "caption_accuracy")),
         Section(title="Scores", tables=scores, figures=some("blur_curves", "published_numbers")),
+        *([ablations] if ablations else []),
         Section(title="Where the numbers come from", text=[ORIGIN], tables=[stages(results)]),
     ]
     return [section for section in sections if section.text or section.tables or section.figures]

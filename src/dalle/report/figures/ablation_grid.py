@@ -180,8 +180,9 @@ def _draw_stopped(axes: Axes, x: float, word: str) -> None:
         markeredgewidth=points(0.8), **mark,
     )  # fmt: skip
     axes.text(
-        x, AGAINST_THE_AXIS + 0.1, word, size=points(NOTE), color=STOPPED, rotation=90, ha="center", va="bottom", **mark
-    )
+        x, AGAINST_THE_AXIS + 0.11, word, size=points(NOTE), color=STOPPED, rotation=90, ha="center", va="bottom",
+        bbox={"facecolor": "white", "linewidth": 0, "pad": points(1)}, **mark,
+    )  # fmt: skip
 
 
 def _label(axes: Axes, column: Column, width: float, longest: float, *, is_last: bool) -> None:
