@@ -52,7 +52,7 @@ def run_arms(
     """
     LOGS.mkdir(parents=True, exist_ok=True)
     with hold(LOGS / "lock", what="dalle ablate", wait=False), stop_signals_interrupt():
-        _require_committed(params_file, pipeline_file)
+        _require_committed(document.target, params_file, pipeline_file)
         names = [experiment_name(document, arm, pipeline_file) for arm in document.arms]
         outcomes = [_known(name, document.target) for name in names]
         missing = [index for index, outcome in enumerate(outcomes) if outcome is None]
@@ -63,7 +63,7 @@ def run_arms(
         )
         start = time.monotonic()
         for done, index in enumerate(missing):
-            _require_committed(params_file, pipeline_file)  # an edit while an arm ran would be carried into the next
+            _require_committed(document.target, params_file, pipeline_file)  # an edit while an arm ran would be carried into the next
             print(f"[{done + 1}/{len(missing)}] {names[index]}", flush=True)
             outcomes[index] = _run(names[index], document.arms[index], document.target)
             print(f"    {_progress(outcomes[index], time.monotonic() - start, done + 1, len(missing))}", flush=True)
@@ -112,10 +112,10 @@ def _words(arm: Arm, base: Arm) -> str:
     return re.sub(r"\.\.+", ".", re.sub(r"[^A-Za-z0-9.+]+", "-", words))[:MAX_WORDS].strip("-.").removesuffix(".lock")
 
 
-def _require_committed(params_file: Path, pipeline_file: Path) -> None:
+def _require_committed(target: str, params_file: Path, pipeline_file: Path) -> None:
     """An experiment starts from the working directory: with uncommitted edits no commit would tell what it ran."""
     pipeline = read_pipeline(pipeline_file, read_yaml(params_file))
-    sources = dict.fromkeys(source for stage in pipeline for source in _sources(stage, pipeline))
+    sources = dict.fromkeys(source for stage in stages_up_to(target, pipeline) for source in _sources(stage, pipeline))
     paths = [*dict.fromkeys([*CODE_PATHS, *sources, str(params_file), str(pipeline_file)])]
     status = subprocess.run(["git", "status", "--porcelain", "--", *paths], capture_output=True, text=True)
     if status.returncode != 0:
