@@ -9,9 +9,9 @@ from typing import Any
 
 from dalle.config import ConfigError, to_mapping
 from dalle.report.headlines import Headline, words_for
-from harness.params import as_text, build_params, flatten, parse_yaml, read_text, read_yaml
+from harness.params import build_params, flatten, parse_yaml, read_text, read_yaml
 from harness.pipeline import StageEntry, ancestors, read_pipeline
-from harness.sentences import DIVERGES, TRENDS, Sentence, parse_rule
+from harness.sentences import DIVERGES, TRENDS, Sentence, label_of, parse_rule
 from harness.variants import NOT_COMPARED
 
 DOCUMENT = "ablation.yaml"
@@ -151,12 +151,12 @@ def _group(content: Any, base: Mapping[str, Any], arms: _Arms, where: str) -> Gr
     also = _overrides(content.get("set") or {}, f"{where}: set")
     if param:
         values = _list(content, "values", where)
-        variations = [(as_text(value), _overrides({param: value}, where), value) for value in values]
+        variations = [(label_of(value), _overrides({param: value}, where), value) for value in values]
     else:
         if not isinstance(content["arms"], Mapping) or not content["arms"]:
             raise ConfigError(f"{where}: arms: expected NAME: {{KEY: VALUE}}, got {content['arms']!r}")
         variations = [
-            (as_text(name), _overrides(changes or {}, f"{where}: {name}"), None) for name, changes in content["arms"].items()
+            (label_of(name), _overrides(changes or {}, f"{where}: {name}"), None) for name, changes in content["arms"].items()
         ]
     _check_different([label for label, _, _ in variations], where)
     numeric = all(_is_number(value) for _, _, value in variations)

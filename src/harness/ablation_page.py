@@ -79,7 +79,7 @@ def ablation_figure(results: AblationResults) -> Figure:
             axis="" if _short(group.param) == group.title else _short(group.param),
             ticks=[
                 Tick(
-                    label=f"{place.x:g}" if place.x is not None else place.label,
+                    label=place.label,
                     x=place.x,
                     is_base=place.arm == 0,
                     stopped="" if results.outcomes[place.arm].state == DONE else results.outcomes[place.arm].state,
@@ -174,10 +174,12 @@ def _protocol(results: AblationResults) -> list[str]:
 def _noise(results: AblationResults) -> str:
     if not results.document.seeds:
         return "One seed: how much of a difference is noise was not measured."
-    told = [f"{metric.label} {shown(spread, metric)}" for metric in results.document.metrics if (spread := results.spread(metric))]
+    spreads = [(metric, results.spread(metric)) for metric in results.document.metrics]
+    told = [f"{metric.label} {shown(spread, metric)}" for metric, spread in spreads if spread]
     if not told:
         return "The seeds of the base left no two values to compare: how much of a difference is noise is not known."
-    return f"The base with {len(results.document.seeds)} seeds differs by {', '.join(told)}: smaller differences are not judged."
+    seeds = len(results.document.seeds)
+    return f"The base with {seeds} seeds differs by {', '.join(told)}: smaller differences are not judged."
 
 
 def _groups(results: AblationResults) -> list[Group]:

@@ -4,6 +4,7 @@ An experiment's name holds a digest of all that its result depends on, so an arm
 the code have changed, and what is there already stays, on whichever commit it was made.
 """
 
+import json
 import os
 import re
 import signal
@@ -24,7 +25,7 @@ from harness.lineage import CODE_PATHS
 from harness.locks import hold
 from harness.params import as_text, flatten, read_yaml
 from harness.pipeline import StageEntry, read_pipeline
-from harness.revisions import ARM, Revision, experiment_called
+from harness.revisions import ARM, Revision, experiment_beginning
 from harness.sentences import DIVERGED, DONE, FAILED
 
 LOGS = Path(".dvc/tmp/ablations")
@@ -63,7 +64,7 @@ def run_arms(
         )
         start = time.monotonic()
         for done, index in enumerate(missing):
-            _require_committed(document.target, params_file, pipeline_file)  # an edit while an arm ran would be carried into the next
+            _require_committed(document.target, params_file, pipeline_file)  # an edit made meanwhile would be carried along
             print(f"[{done + 1}/{len(missing)}] {names[index]}", flush=True)
             outcomes[index] = _run(names[index], document.arms[index], document.target)
             print(f"    {_progress(outcomes[index], time.monotonic() - start, done + 1, len(missing))}", flush=True)
@@ -127,13 +128,23 @@ def _require_committed(target: str, params_file: Path, pipeline_file: Path) -> N
 
 def _known(name: str, target: str) -> Outcome | None:
     """The outcome of an arm that has run before, with just these parameters and this code."""
-    if (experiment := experiment_called(name)) is not None:
-        return _of_experiment(name, experiment, target)
-    cause = _cause(LOGS / f"{name}.log")
+    if (experiment := experiment_beginning(_key(name))) is not None:
+        return _of_experiment(experiment, target)
+    cause = _cause(_log(name))
     return Outcome(name=name, state=DIVERGED, cause=cause) if NO_NUMBER.search(cause) else None
 
 
-def _of_experiment(name: str, experiment: Revision, target: str) -> Outcome:
+def _key(name: str) -> str:
+    """The part of a name that says what it is: the words after it also tell the base apart."""
+    return name[: len(ARM) + NUM_DIGITS]
+
+
+def _log(name: str) -> Path:
+    return LOGS / f"{_key(name)}.log"
+
+
+def _of_experiment(experiment: Revision, target: str) -> Outcome:
+    name = experiment.name
     freshness = Freshness(experiment)
     targets = [stage for stage in experiment.lock if target in (stage, stage.partition("@")[0])] or [target]
     stale = next((why for stage in targets if (why := freshness.why_stale(stage)) is not None), None)
@@ -145,7 +156,7 @@ def _of_experiment(name: str, experiment: Revision, target: str) -> Outcome:
 def _run(name: str, arm: Arm, target: str) -> Outcome:
     settings = [part for key, value in arm.changes.items() for part in ("--set-param", f"{key}={_in_hydra(value)}")]
     command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", name, *settings, target]
-    log = LOGS / f"{name}.log"
+    log = _log(name)
     # dvc.yaml calls `python`: let it be this one, also where no environment is activated
     environment = {**os.environ, "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])}
     with open(log, "w", encoding="utf-8") as file:
@@ -158,16 +169,16 @@ def _run(name: str, arm: Arm, target: str) -> Outcome:
             os.killpg(process.pid, signal.SIGINT)  # the stage saves what it has, and DVC takes its copy away
             process.wait()
             raise
-    experiment = experiment_called(name) if code == 0 else None
+    experiment = experiment_beginning(_key(name)) if code == 0 else None
     if experiment is not None:
-        return _of_experiment(name, experiment, target)
+        return _of_experiment(experiment, target)
     cause = _cause(log) or f"dvc ended with {code}"
     return Outcome(name=name, state=DIVERGED if NO_NUMBER.search(cause) else FAILED, cause=cause)
 
 
 def _in_hydra(value: Any) -> str:
-    """A leaf as `--set-param` reads it: JSON, whose only strange word to Hydra is none of these."""
-    return as_text(value) if not isinstance(value, str) else '"' + value.replace('"', '\\"') + '"'
+    """A leaf as `--set-param` reads it: JSON, with text always in quotes, where nothing in it has a meaning to Hydra."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _cause(log: Path) -> str:
@@ -182,7 +193,7 @@ def _progress(outcome: Outcome, seconds: float, done: int, total: int) -> str:
     rest = seconds / done * (total - done)
     words = outcome.state + (f": {outcome.cause}" if outcome.cause else "")
     if outcome.state == FAILED:
-        words += f" (all of it: {LOGS / outcome.name}.log)"
+        words += f" (all of it: {_log(outcome.name)})"
     return f"{words} · {duration(seconds)} so far" + (f", about {duration(rest)} to go" if done < total else "")
 
 

@@ -87,9 +87,9 @@ def find_revisions(names: Sequence[str]) -> list[Revision]:
     return [_find("HEAD", {}) if same else workspace, *found]
 
 
-def experiment_called(name: str) -> Revision | None:
-    """The experiment of that very name, on whichever baseline."""
-    return next((Revision(name, commit, True) for known, _, commit in _references() if known == name), None)
+def experiment_beginning(prefix: str) -> Revision | None:
+    """The experiment whose name begins so, on whichever baseline."""
+    return next((Revision(name, commit, True) for name, _, commit in _references() if name.startswith(prefix)), None)
 
 
 def _experiments() -> dict[str, Revision]:

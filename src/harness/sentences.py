@@ -73,10 +73,15 @@ def parse_rule(expect: Any, where: str) -> Rule:
     if others != (["at"] if word == NEAR_ZERO else []):
         raise ConfigError(f"{where}: expected {_example(word)}, got {dict(expect)}")
     if word != NEAR_ZERO:
-        return Rule(word=word, arm=as_text(operand))
+        return Rule(word=word, arm=label_of(operand))
     if isinstance(operand, bool) or not isinstance(operand, int | float) or operand <= 0:
         raise ConfigError(f"{where}: near_zero takes a tolerance above 0, got {operand!r}")
-    return Rule(word=word, arm=as_text(expect["at"]), tolerance=float(operand))
+    return Rule(word=word, arm=label_of(expect["at"]), tolerance=float(operand))
+
+
+def label_of(value: Any) -> str:
+    """How an arm is named by a value: 0 and 0.0 are one."""
+    return f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else as_text(value)
 
 
 def judge(rule: Rule, entries: Sequence[Entry], spread: float, show: Callable[[float], str]) -> Verdict:
@@ -114,7 +119,7 @@ def _judge_trend(sign: int, measured: Sequence[Entry], spread: float) -> tuple[s
     if max(values) - min(values) <= spread:
         return NOT_JUDGED, "all within the noise of seeds"
     correlation = rank_correlation([entry.x for entry in measured], values)
-    return HELD if sign * correlation >= TREND else DID_NOT_HOLD, f"rank correlation {correlation:+.2f}"
+    return HELD if sign * correlation >= TREND else DID_NOT_HOLD, f"rank correlation {correlation:+.2f}".replace("-", "−")
 
 
 def _judge_arm(rule: Rule, own: Entry, others: Sequence[Entry], spread: float) -> tuple[str, str]:

@@ -72,7 +72,8 @@ def ablation_grid(
     remarks = [*remarks, *([SCALE] if any(_is_logarithmic(column) for column in columns) else [])]
     head_top = HEADER + len(more) * line_height(SUBTITLE) + 14
     top = head_top + max(len(titles) * line_height(HEADING) + 18 for titles, _ in heads) + 22
-    foot = top + (len(rows) - 1) * ROW_PITCH + PLOT_HEIGHT + max(_label_height(column, plot_width, _longest(n)) for n, column in enumerate(columns))
+    labels = max(_label_height(column, plot_width, _longest(index)) for index, column in enumerate(columns))
+    foot = top + (len(rows) - 1) * ROW_PITCH + PLOT_HEIGHT + labels
     notes = [part for remark in remarks for part in wrap(remark, width, NOTE, max_lines=3)]
     height = foot + 30 + len(notes) * line_height(NOTE) + MARGIN
     sheet = Sheet(height, shorten(title, width, TITLE, weight="bold"), first)
