@@ -100,6 +100,18 @@ def weights(features: str, file_of: Callable[[str], Path | None]) -> Finding:
     return Finding(level="ok", what="weights", text=f"of features {features}")
 
 
+def start(init: str, root: Path) -> Iterator[Finding]:
+    """The finished dVAE that train_dvae.init names, where it names one."""
+    if init == "scratch":
+        return
+    absent = [name for name in ("config.json", "model.safetensors") if not (root / init / name).is_file()]
+    if absent:
+        text = f"{init} (train_dvae.init) lacks {_some(absent)}: dalle convert-dvae writes such a folder"
+        yield Finding(level="MISSING", what="dVAE", text=text)
+    else:
+        yield Finding(level="ok", what="dVAE", text=f"starts from {init}")
+
+
 def disk(sizes: Mapping[str, int], free: int, pairs: int | None) -> Finding:
     """What the stages will write against what is free; what they have written already is not taken off."""
     total = sum(sizes.values())

@@ -39,7 +39,9 @@ def examination(params: "Params", root: Path) -> Iterator[Finding]:
 
     yield from checks.repository(root)
     yield from checks.data(params, root)
-    yield checks.weights(params.evaluate.features, weights_file)
+    for features in dict.fromkeys(name for name in (params.evaluate.features, params.train_dvae.fid_features) if name):
+        yield checks.weights(features, weights_file)
+    yield from checks.start(params.train_dvae.init, root)
     counts, pairs = parameters(params), training_pairs(params, root)
     free = shutil.disk_usage(root).free
     yield checks.disk(disk_bytes(params, counts, pairs or 0), free, pairs)

@@ -135,6 +135,7 @@ def _figures(evidence: Evidence) -> dict[str, Callable[[], Figure]]:
         "published_numbers": published_numbers,
     }
     for stage, plan in PLANS.items():
+        plan = plan.of(evidence.curves[stage])
         figures[stage] = lambda stage=stage, plan=plan: training_curves(
             evidence.curves[stage], plan.groups, plan.schedules, title=plan.title, model=plan.model
         )

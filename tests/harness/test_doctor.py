@@ -147,6 +147,16 @@ def test_weights(tmp_path):
     assert finding.level == "MISSING" and "lite0.pth" in finding.text
 
 
+def test_the_dvae_to_start_from(tmp_path):
+    assert list(checks.start("scratch", tmp_path)) == []
+    (tmp_path / "dvae").mkdir()
+    (tmp_path / "dvae/config.json").touch()
+    (finding,) = checks.start("dvae", tmp_path)
+    assert finding.level == "MISSING" and "dvae (train_dvae.init) lacks model.safetensors" in finding.text
+    (tmp_path / "dvae/model.safetensors").touch()
+    assert [finding.level for finding in checks.start("dvae", tmp_path)] == ["ok"]
+
+
 @pytest.mark.parametrize(("free", "pairs", "level"), [(5e9, 10, "ok"), (5e9, None, "note"), (1e9, 10, "MISSING")])
 def test_disk(free, pairs, level):
     finding = checks.disk({"sample@coco": 2_000_000_000, "models": 1_000_000}, int(free), pairs)

@@ -301,3 +301,27 @@ def test_long_names_of_an_ablation_grid_stand_aslant_within_the_margins():
         assert box.x0 > 0 and box.y0 > 0
     with pytest.raises(ValueError, match="needs a group and a metric"):
         ablation_grid([], [], title="", lines=[""], remarks=[])
+
+
+@pytest.mark.parametrize(
+    "rows, headings, schedules",
+    [
+        pytest.param(
+            {"step": [0, 1, 1], "train/loss": [2.0, 1.0, None], "valid/psnr_db": [None, None, 20.0], "schedule/learning_rate": 1e-3},
+            ["Loss | nats a sub-pixel", "PSNR | dB, hard codes, ↑ higher is better"],
+            ["step size"],
+            id="a VQ-VAE has no beta and no tau",
+        ),
+        pytest.param(
+            {"step": [0], "valid/psnr_db": [20.0], "valid/elbo_relaxed": [1.0], "valid/elbo_true": [1.0], "schedule/tau": [None]},
+            ["Evidence lower bound | nats a sub-pixel", "PSNR | dB, hard codes, ↑ higher is better"],
+            [],
+            id="a dVAE taken as it is was only validated",
+        ),
+    ],
+)
+def test_a_training_is_drawn_with_the_curves_it_has(rows, headings, schedules):
+    frame = pd.DataFrame(rows)
+    plan = PLANS["train_dvae"].of(frame)
+    assert (list(plan.groups), list(plan.schedules)) == (headings, schedules)
+    training_curves(frame, plan.groups, plan.schedules, title=plan.title, model=plan.model).canvas.draw()

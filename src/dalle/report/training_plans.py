@@ -1,7 +1,10 @@
 """Which curves tell how each training went, in the words of the metrics they log."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+import pandas as pd
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,6 +15,16 @@ class TrainingPlan:
     model: str
     groups: Mapping[str, Sequence[str]]
     schedules: Mapping[str, str]
+
+    def of(self, curves: pd.DataFrame) -> "TrainingPlan":
+        """What of it this training has: a VQ-VAE has no beta and no tau, a dVAE taken as it is only its validation."""
+        has = set(curves.columns[curves.notna().any()])
+        groups = {heading: tuple(column for column in columns if column in has) for heading, columns in self.groups.items()}
+        return dataclasses.replace(
+            self,
+            groups={heading: columns for heading, columns in groups.items() if columns},
+            schedules={heading: column for heading, column in self.schedules.items() if column in has},
+        )
 
 
 STEP_SIZE = {"step size": "schedule/learning_rate"}

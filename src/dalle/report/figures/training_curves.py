@@ -90,7 +90,8 @@ def _limits(axes: Axes, values: np.ndarray, updates: float) -> None:
     low, high = float(values.min()), float(values.max())
     pad = 0.07 * (high - low) or 0.05 * abs(high) or 1
     axes.set_ylim(low - pad, high + pad)
-    axes.set_xlim(-0.02 * updates, 1.02 * updates)
+    span = max(updates, 1)  # a model taken as it is has one point, at 0
+    axes.set_xlim(-0.02 * span, 1.02 * span)
     axes.yaxis.set_major_locator(MaxNLocator(5))
     _update_ticks(axes)
 
