@@ -20,6 +20,7 @@ ui: $(VENV)/ready
 	mlflow ui --workers 1 --backend-store-uri sqlite:///mlflow.db
 
 bench: $(VENV)/ready
+	python tests/benchmarks/dvae.py
 	python tests/benchmarks/tracking.py
 
 torture: $(VENV)/ready

@@ -1,7 +1,5 @@
 """Every figure and the page that shows them, redrawn from metrics, curves and samples."""
 
-from pathlib import Path
-
 from harness.reporting import Evidence, draw_figures, write_report
 from harness.stage import Stage, run_stage
 

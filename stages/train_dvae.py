@@ -1,5 +1,6 @@
 """Stage 1 of the paper: the discrete VAE on the kept images (2.1, App. A)."""
 
+import dataclasses
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -9,10 +10,10 @@ import torch
 
 from dalle.data.images import ImageBatches, dvae_crop, load_evaluation_images
 from dalle.data.manifest import one_row_per_image, read_manifest
-from dalle.dvae.train import train_dvae
+from dalle.dvae.train import SCRATCH, train_dvae
 from dalle.dvae.validation import reconstructions
 from dalle.evaluation.features import load_extractor
-from dalle.evaluation.fid import fid
+from dalle.evaluation.fid import FrechetReference
 from dalle.randomness import derive_seed
 from dalle.training.model_folder import save_model
 from harness.stage import Stage, run_stage
@@ -20,9 +21,13 @@ from harness.stage import Stage, run_stage
 
 def main(stage: Stage) -> None:
     config, size = stage.params.train_dvae, stage.params.image_size
+    if config.init != SCRATCH:  # a queued experiment runs in a copy that lacks what git ignores
+        config = dataclasses.replace(config, init=str(stage.root / config.init))
     seed = derive_seed(stage.params.seed, "train_dvae")
     images = one_row_per_image(read_manifest(Path("data/filtered/pairs.parquet")))
     valid = load_evaluation_images(images[images["split"] == "valid"], size)
+    if len(valid) < 2:
+        raise ValueError(f"only {len(valid)} images to validate on: raise filter_data.valid_fraction, or bring more pairs")
     valid_images = torch.from_numpy(valid).permute(0, 3, 1, 2).float() / 255
     fid_of = fid_to(valid, config.fid_features, stage.options.device)
     crop = partial(dvae_crop, scale=config.crop_scale)
@@ -45,13 +50,13 @@ def main(stage: Stage) -> None:
 def fid_to(images: np.ndarray, features: str | None, device: str) -> Callable[[np.ndarray], dict[str, float]]:
     """The FID of pictures to `images`, both uint8 (N, H, W, 3), by the network called `features`; without one, nothing.
 
-    Before the training, so that a wrong name does not cost one.
+    Before the training, so that nothing that can fail is left for its end.
     """
     if features is None:
         return lambda pictures: {}
     extractor = load_extractor(features, device)
-    reference, _ = extractor(images)
-    return lambda pictures: {"valid/reconstruction_fid": fid(extractor(pictures)[0], reference)}
+    reference = FrechetReference(extractor(images)[0])
+    return lambda pictures: {"valid/reconstruction_fid": reference.distance(extractor(pictures)[0])}
 
 
 if __name__ == "__main__":

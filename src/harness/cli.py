@@ -194,10 +194,10 @@ def _convert_dvae(options: argparse.Namespace, tree: type | None) -> None:
     with (options.out / "model.safetensors").open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     print(f"written: {options.out / 'config.json'}, {options.out / 'model.safetensors'}")
-    print("what params.yaml must say for it to take the place of stage 1:")
     use = {"train_dvae.init": options.out, "train_dvae.init_sha256": sha256, "train_dvae.optim.updates": 0}
-    for key, value in {"image_size": dvae.config.image_size, **sizes, **use}.items():
-        print(f"  {key}: {value}")
+    assignments = [f"{key}={value}" for key, value in {"image_size": dvae.config.image_size, **sizes, **use}.items()]
+    print("in the place of stage 1, with any preset for what comes after it:")
+    print(f"  {shlex.join(['dalle', 'preset', 'cc3m', *assignments])}")
 
 
 def _ablate(options: argparse.Namespace, tree: type | None) -> None:

@@ -17,6 +17,9 @@ from harness.tracker import Tracker
 TIMED_GROUPS = ("time/", "throughput/", "system/")  # differ between two identical runs: tracked, never exported
 
 
+TRAINING = "train/"
+
+
 class Curves:
     """A `dalle.training.log.Log` that survives the process: one JSON line a point in `path`.
 
@@ -41,7 +44,8 @@ class Curves:
                 self._before_first()
                 self._declared = True
             self._write({"step": step, "metrics": lasting})
-        self._tracker.metrics(step, {**metrics, **self._rate(step)})
+        trained = any(key.startswith(TRAINING) for key in metrics)  # a model that is only validated has no rate
+        self._tracker.metrics(step, {**metrics, **(self._rate(step) if trained else {})})
 
     def image(self, name: str, step: int, image: np.ndarray) -> None:
         if (name, step) in self._sent_images:

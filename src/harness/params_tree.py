@@ -9,6 +9,7 @@ from typing import Literal
 from dalle.clip.train import TrainClipConfig
 from dalle.data.filtering.rules import FilterConfig
 from dalle.dvae.train import TrainDVAEConfig
+from dalle.evaluation.features import NETWORKS
 from dalle.evaluation.sweep import EvaluateConfig
 from dalle.generation.sampling import SampleConfig
 from dalle.miniworld.corpora import MiniworldConfig
@@ -116,6 +117,12 @@ class Params:
     def __post_init__(self) -> None:
         """Rules between sections, checked before any stage starts."""
         self.train_dvae.model(self.image_size)
+        features = self.train_dvae.fid_features
+        if features is not None and features not in NETWORKS:
+            raise ValueError(f"train_dvae.fid_features: {features!r} is not one of {', '.join(NETWORKS)}, nor null")
+        for name in ("train_prior", "train_clip"):
+            if not getattr(self, name).optim.updates:
+                raise ValueError(f"{name}.optim.updates is 0: only a dVAE that train_dvae.init names is taken as it is")
         if self.rerank.sweep[-1] > self.sample.candidates:
             most = self.rerank.sweep[-1]
             raise ValueError(f"rerank.sweep goes to {most}, but only {self.sample.candidates} sample.candidates are drawn")

@@ -8,6 +8,7 @@ measurement is a process of its own, so that its peak of memory is its own too; 
 import argparse
 import dataclasses
 import json
+import math
 import os
 import resource
 import statistics
@@ -67,7 +68,7 @@ CASES = {"64px": Case(networks(64, 1024), 16, 10, 20), "256px": Case(networks(25
 def train_ours(case: Case, images: Tensor) -> float:
     """Images a second of the training that the pipeline runs, moving average included."""
     optim = dataclasses.replace(load_params(Path("params.yaml")).train_dvae.optim, updates=case.updates + 1)
-    optim = dataclasses.replace(optim, batch_size=case.batch_size, shards=available_cores(), validate_every=10**6)
+    optim = dataclasses.replace(optim, batch_size=case.batch_size, shards=math.gcd(available_cores(), case.batch_size), validate_every=10**6)
     stamps: list[float] = []
 
     def batch_at(step: int) -> Tensor:

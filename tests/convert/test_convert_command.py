@@ -1,10 +1,16 @@
 import hashlib
+import shlex
+from pathlib import Path
 
 import pytest
 
 from dalle.dvae.model import load_dvae
 from harness import cli
+from harness.params import build_params, parse_yaml
+from harness.presets import preset_text
 from released_standins import networks, save
+
+PRESETS = Path(__file__).parents[2] / "presets"
 
 
 def command(capsys, *arguments) -> tuple[int, str, str]:
@@ -25,21 +31,24 @@ def test_the_command_says_what_it_found_and_what_to_set(tmp_path, files, capsys)
     assert (code, error) == (0, "")
     dvae = load_dvae(folder)
     numbers = {name: f"{sum(p.numel() for p in getattr(dvae, name).parameters()):,}" for name in ("encoder", "decoder")}
-    assert out.splitlines() == [
-        *(f"{name}: {number} parameters" for name, number in numbers.items()),
-        f"written: {folder}/config.json, {folder}/model.safetensors",
-        "what params.yaml must say for it to take the place of stage 1:",
-        "  image_size: 32",
-        "  train_dvae.codebook_size: 12",
-        "  train_dvae.num_groups: 3",
-        "  train_dvae.blocks_per_group: 2",
-        "  train_dvae.hidden_width: 8",
-        "  train_dvae.codebook_width: 6",
-        f"  train_dvae.post_gain: {1 / 36}",
-        f"  train_dvae.init: {folder}",
-        f"  train_dvae.init_sha256: {hashlib.sha256((folder / 'model.safetensors').read_bytes()).hexdigest()}",
-        "  train_dvae.optim.updates: 0",
-    ]
+    first, second, written, words, use = out.splitlines()
+    assert [first, second] == [f"{name}: {number} parameters" for name, number in numbers.items()]
+    assert written == f"written: {folder}/config.json, {folder}/model.safetensors" and "in the place of stage 1" in words
+    # the line can be run: every key is one of params.yaml, and the values fit each other
+    dalle, preset, name, *assignments = shlex.split(use)
+    params = build_params(parse_yaml(preset_text(name, assignments, PRESETS), "params.yaml"))
+    config = params.train_dvae
+    assert (dalle, preset, params.image_size, config.init, config.optim.updates) == ("dalle", "preset", 32, str(folder), 0)
+    assert config.init_sha256 == hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    assert config.model(32) == dvae.config
+
+
+def test_a_link_in_the_way_is_not_followed(tmp_path, files, capsys):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / ".partial-dvae").symlink_to(tmp_path / "elsewhere")
+    code, _, _ = command(capsys, *files, "--out", tmp_path / "dvae")
+    assert code == 0 and load_dvae(tmp_path / "dvae") and not list((tmp_path / "elsewhere").iterdir())
+    assert not (tmp_path / "dvae").is_symlink() and sorted(path.name for path in tmp_path.glob(".partial*")) == [".partial-dvae"]
 
 
 def test_256_pixels_are_the_default_and_a_second_time_is_refused(tmp_path, files, capsys):

@@ -201,7 +201,7 @@ def test_what_is_there_stays(tmp_path):
 
 def test_a_conversion_that_fails_while_it_writes_leaves_nothing(tmp_path, monkeypatch):
     def full_disk(model, config, folder):
-        folder.mkdir()
+        (folder / "config.json").touch()
         raise OSError("No space left on device")
 
     monkeypatch.setattr("dalle.convert.released_dvae.save_model", full_disk)

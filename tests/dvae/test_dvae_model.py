@@ -148,3 +148,19 @@ def test_images_of_another_shape_are_refused(shape):
 def test_configs_that_make_no_dvae(change, message):
     with pytest.raises(ValueError, match=message):
         tiny_config(**change)
+
+
+def test_codes_are_decided_in_float32_under_autocast():
+    """bf16 has eight bits: of K logits many would tie."""
+    dvae, images = tiny_dvae(), blobs(2, 0)
+    hidden, seen = {}, {}
+    dvae.encoder[-2].register_forward_hook(lambda module, inputs, output: hidden.update(x=output))
+    dvae.decoder[1].register_forward_pre_hook(lambda module, inputs: seen.update(x=inputs[0]))
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        code_logits = dvae.code_logits(images)
+        soft_codes = torch.softmax(code_logits, 1)
+        dvae.likelihood_maps(soft_codes)
+    assert hidden["x"].dtype == torch.bfloat16 and code_logits.dtype == torch.float32 == seen["x"].dtype
+    with torch.no_grad():
+        torch.testing.assert_close(code_logits, dvae.encoder[-1](hidden["x"].float()), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(seen["x"], dvae.decoder[0](soft_codes), atol=1e-5, rtol=1e-5)

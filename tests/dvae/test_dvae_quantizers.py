@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from dalle.dvae.model import load_dvae
+from dalle.dvae.model import DVAE, load_dvae
+from dalle.dvae.quantizers import VectorQuantizer
 from dalle.dvae.train import train_dvae
+from dalle.dvae.validation import validation_metrics
 from dalle.miniworld.pictures import render_scene
 from dalle.miniworld.scenes import draw_scene
 from dalle.randomness import numpy_generator
@@ -62,6 +64,21 @@ def test_two_hundred_updates_on_the_miniature_world_lower_the_loss(quantizer, li
         assert abs(metrics["valid/elbo_gap"]) < 2e-3
         assert metrics["valid/kl_nats_per_code"] == pytest.approx(np.log(32), abs=0.02)
         assert metrics["valid/codebook_used"] > 0.9
+
+
+def test_codes_that_a_vq_training_chose_in_bf16_are_those_of_the_dvae_it_hands_on(world, tmp_path, monkeypatch):
+    """Trained on vectors rounded to bf16, nearly every hundredth code would be another one."""
+    config = train_config(3, quantizer="vq", warm_updates=4)
+    config = dataclasses.replace(config, optim=dataclasses.replace(config.optim, precision="bf16"))
+    modules = []
+    monkeypatch.setattr(VectorQuantizer, "end_update", lambda self, step: modules.append(self.module))
+    run(tmp_path, config, world)
+    module, dvae = modules[-1], DVAE(config.model(16))
+    dvae.encoder[:-1].load_state_dict(module.autoencoder.encoder.state_dict())
+    module.hand_over(dvae)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        module(world, 0)
+        assert torch.equal(module.seen[0][1], dvae.encode(world).flatten())
 
 
 @pytest.mark.parametrize("quantizer", QUANTIZERS)
@@ -119,6 +136,10 @@ def test_the_clock_runs_beta_tau_and_the_step_size_and_nothing_else(world, tmp_p
     assert rates[0] == slow.optim.learning_rate.start and rates == sorted(rates, reverse=True)
 
 
+def start_of(folder):
+    return {"init": str(folder), "init_sha256": hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()}
+
+
 @pytest.fixture
 def finished(world, tmp_path):
     """(folder, dVAE): the model of another training, for pictures of another size."""
@@ -131,28 +152,30 @@ def test_a_finished_dvae_is_taken_as_it_is_where_there_are_no_updates(finished, 
     folder, dvae = finished
     sha256 = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
     for quantizer in QUANTIZERS:
-        config = train_config(0, init=str(folder), init_sha256=sha256, warm_updates=5, quantizer=quantizer)
+        config = train_config(0, init=str(folder), init_sha256=sha256.upper(), warm_updates=5, quantizer=quantizer)
         taken, metrics, log = run(tmp_path / quantizer, config, world)
         assert all(torch.equal(a, b) for a, b in zip(taken.parameters(), dvae.parameters(), strict=True))
         assert taken.config.image_size == 16 and log.points == [(0, metrics)] and metrics["valid/psnr_db"] > 0
+        at_the_end = validation_metrics(taken, world[-32:], config.tau.end, 1, "cpu", "fp32", "logit_laplace")
+        assert metrics["valid/elbo_relaxed"] == pytest.approx(at_the_end["valid/elbo_relaxed"])
 
 
 def test_a_training_goes_on_from_a_finished_dvae(finished, world, tmp_path):
-    folder, dvae = finished
-    _, _, log = run(tmp_path / "on", train_config(1, init=str(folder), rate=0.0, warm_updates=5), world)
-    taken, _, _ = run(tmp_path / "again", train_config(1, init=str(folder), rate=0.0), world)
+    dvae, start = finished[1], start_of(finished[0])
+    _, _, log = run(tmp_path / "on", train_config(1, **start, rate=0.0, warm_updates=5), world)
+    taken, _, _ = run(tmp_path / "again", train_config(1, **start, rate=0.0), world)
     assert all(torch.equal(a, b) for a, b in zip(taken.parameters(), dvae.parameters(), strict=True))
     assert len(losses(log)) == 1
 
 
 def test_a_dvae_of_other_sizes_or_other_bytes_is_refused(finished, world, tmp_path):
     folder, _ = finished
-    with pytest.raises(ValueError, match=r"init: the dVAE in .* has codebook_size 32, train_dvae.codebook_size is 64"):
-        run(tmp_path / "sizes", train_config(1, init=str(folder), codebook_size=64), world)
-    with pytest.raises(ValueError, match=r"init_sha256: .*model.safetensors has the sha256 [0-9a-f]{64}, not abc"):
-        run(tmp_path / "bytes", train_config(1, init=str(folder), init_sha256="abc"), world)
-    with pytest.raises(ValueError, match="config.json: missing"):
-        run(tmp_path / "missing", train_config(1, init=str(tmp_path / "nowhere")), world)
+    with pytest.raises(ValueError, match=r"train_dvae.init: the dVAE in .* has codebook_size 32, train_dvae.codebook_size is 64"):
+        run(tmp_path / "sizes", train_config(1, **start_of(folder), codebook_size=64), world)
+    with pytest.raises(ValueError, match=r"train_dvae.init_sha256: .*model.safetensors has the sha256 [0-9a-f]{64}, not abc"):
+        run(tmp_path / "bytes", train_config(1, **{**start_of(folder), "init_sha256": "abc"}), world)
+    with pytest.raises(ValueError, match="train_dvae.init: .*nowhere has no model.safetensors"):
+        run(tmp_path / "missing", train_config(1, **{**start_of(folder), "init": str(tmp_path / "nowhere")}), world)
 
 
 @pytest.mark.parametrize(
@@ -160,8 +183,10 @@ def test_a_dvae_of_other_sizes_or_other_bytes_is_refused(finished, world, tmp_pa
     [
         (0, {}, "optim.updates is 0 and init is scratch"),
         (1, {"init_sha256": "abc"}, "init is scratch"),
-        (1, {"init": "folder", "quantizer": "vq"}, "quantizer vq starts from scratch only"),
-        (1, {"schedule_clock": 0.0}, "schedule_clock must be above 0, got 0.0"),
+        (1, {"init": "folder"}, "init is 'folder', so init_sha256 must be"),
+        (1, {"init": "folder", "init_sha256": "abc", "quantizer": "vq"}, "quantizer vq starts from scratch only"),
+        (1, {"schedule_clock": 0.0}, "schedule_clock must be a number above 0, got 0.0"),
+        (1, {"schedule_clock": float("nan")}, "schedule_clock must be a number above 0, got nan"),
     ],
 )
 def test_configs_of_no_training(updates, change, message):

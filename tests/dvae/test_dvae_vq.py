@@ -128,6 +128,7 @@ def test_a_code_that_nothing_chooses_starts_again_at_a_vector_of_the_batch_and_o
             one.end_update(generator(update))
     assert (still.codebook[7] > 900).all()
     assert (module.codebook[7] == vectors).all(1).any() and module.uses[7] == 1
+    assert torch.equal(module.sums[7], module.codebook[7])  # else the next mean would take it back to where it was
     alive = still.uses >= 0.3
     assert alive.any() and torch.equal(module.codebook[alive], still.codebook[alive])
 
@@ -138,6 +139,47 @@ def test_a_codebook_with_a_loss_of_its_own_is_moved_by_no_average():
     module(blobs(4, 0), 0)
     module.end_update(generator())
     assert torch.equal(module.codebook, before) and module.codebook.requires_grad
+
+
+def test_a_codebook_with_a_loss_of_its_own_restarts_by_a_slow_average_of_its_use():
+    """One update without use is no death: the average forgets a hundredth of it an update."""
+    _, module = quantized_autoencoder(codebook_decay=None, restart_below=0.95)
+    with torch.no_grad():
+        module.codebook[7] = 1e3
+    for update in range(6):
+        assert (module.codebook[7] > 900).all() and module.uses[7] == pytest.approx(0.99**update)
+        module(blobs(8, 5), 0)
+        module.end_update(generator(update))
+    assert (module.codebook[7] < 900).all() and module.uses[7] == 1
+
+
+@pytest.mark.parametrize("offset", [10, 100])
+def test_digits_that_all_codes_share_cost_no_code(offset):
+    """Squares of large numbers cancel in distances; so do logits that are taken from far away."""
+    dvae, module = quantized_autoencoder()
+    with torch.no_grad():
+        shift = offset * module.codebook.std()
+        module.codebook += shift
+        module.autoencoder.bottleneck.bias += shift
+    module.hand_over(dvae)
+    images = blobs(32, 9)
+    _, nearest = seen_by(module, images)
+    with torch.no_grad():
+        module(images, 0)
+        assert (module.seen[0][1].numpy() == nearest).mean() > 0.999
+        assert (dvae.encode(images).flatten().numpy() == nearest).mean() > 0.999
+
+
+def test_codes_that_nothing_chose_do_not_soften_the_posterior():
+    """A quarter of the codes is far away and dead: the scale of the logits is that of the codes in use."""
+    dvae, module = quantized_autoencoder()
+    with torch.no_grad():
+        module.codebook[:3] *= 1000
+        module.uses[:3] = 0
+    module.hand_over(dvae)
+    with torch.no_grad():
+        q = torch.softmax(dvae.code_logits(blobs(6, 9)), 1)
+    assert q.amax(1).mean() > 0.99
 
 
 def test_what_is_handed_on_is_a_dvae_with_the_same_codes_and_pictures():

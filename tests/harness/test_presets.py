@@ -1,9 +1,11 @@
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from harness import cli
 from harness.params import read_yaml
+from harness.presets import preset_text
 
 MINI = """\
 # the default: a quarter of an hour on two cores
@@ -157,3 +159,21 @@ def test_the_list_marks_the_active_preset(folder, capsys):
         "params.yaml is none of them; nearest is smoke, from which it differs in:",
         "  seed: 0 -> 5",
     ]
+
+
+@pytest.mark.parametrize(
+    "assignment, message",
+    [
+        ("train_dvae.fid_features=nothing", "train_dvae.fid_features: 'nothing' is not one of lite0, nor null"),
+        ("train_prior.optim.updates=0", "train_prior.optim.updates is 0"),
+        ("train_clip.optim.updates=0", "train_clip.optim.updates is 0"),
+        ("train_dvae.optim.updates=0", "optim.updates is 0 and init is scratch"),
+        ("train_dvae.init=external/dvae", "init is 'external/dvae', so init_sha256 must be"),
+        ("train_dvae.codebook_size=1", "codebook_size must be at least 2, got 1"),
+        ("train_dvae.tau.end=0", "tau must stay above 0"),
+        ("image_size=50", "image_size 50 is not divisible by 4"),
+    ],
+)
+def test_what_no_dvae_can_be_trained_with_is_refused_before_any_stage_runs(assignment, message):
+    with pytest.raises(ValueError, match=message):
+        preset_text("mini", [assignment], Path(__file__).parents[2] / "presets")

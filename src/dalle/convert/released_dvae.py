@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +37,11 @@ def convert_dvae(encoder_file: Path, decoder_file: Path, folder: Path, image_siz
         raise ValueError(f"{folder}: is there already; name a folder that is new or empty")
     dvae = build_dvae(read_network(encoder_file, "encoder"), read_network(decoder_file, "decoder"), image_size)
     folder = folder.absolute()
-    partial = folder.with_name(f".partial-{folder.name}")
-    shutil.rmtree(partial, ignore_errors=True)  # a killed attempt's
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".partial-{folder.name}-", dir=folder.parent))
     try:
         save_model(dvae, dvae.config, partial)
+        partial.chmod(0o755)
         os.replace(partial, folder)  # fails where somebody has filled the folder meanwhile
     finally:
         shutil.rmtree(partial, ignore_errors=True)

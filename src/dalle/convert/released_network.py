@@ -99,10 +99,10 @@ def _entries(path: str, module: Shell, group: str) -> list[tuple[str, Any]]:
     entries = vars(module).get(group)
     if not isinstance(entries, dict):
         raise ValueError(f"the module {path or class_of(module)} has no dictionary {group}")
-    for name in entries:
+    for name in dict.keys(entries):  # not its own methods, which a pickle may have put there
         if type(name) is not str or not NAME.fullmatch(name):
             raise ValueError(f"the module {path or class_of(module)} has an entry of {group} that is no name")
-    return list(entries.items())
+    return list(dict.items(entries))
 
 
 def _join(path: str, name: str) -> str:

@@ -1,11 +1,9 @@
 """How a dVAE learns discrete codes: each quantizer trains the same two networks and ends as the same kind of dVAE."""
 
-import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-import torch
 from torch import Tensor, nn
 
 from dalle.dvae.likelihood import NLLS, LikelihoodName, map_pixels
@@ -21,7 +19,7 @@ Losses = tuple[Tensor, Mapping[str, Tensor | float]]
 
 
 class Quantizer(Protocol):
-    """`module` is what the loop trains; `loss` and `end_update` are functions of the update's number and `seed` alone."""
+    """`module` is what the loop trains; all randomness is a function of the update's number, the shard's and a seed."""
 
     module: nn.Module
 

@@ -20,7 +20,7 @@ def gumbel_softmax(code_logits: Tensor, tau: float, generator: torch.Generator |
 
 
 def straight_through(soft_codes: Tensor) -> Tensor:
-    """One-hot codes forward, the gradient of `soft_codes` (B, K, G, G) backward."""
+    """One-hot codes forward (up to the rounding of a difference), the gradient of `soft_codes` (B, K, G, G) backward."""
     hard_codes = one_hot_codes(soft_codes.argmax(1), soft_codes.shape[1])
     return hard_codes + soft_codes - soft_codes.detach()
 

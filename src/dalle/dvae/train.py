@@ -29,8 +29,8 @@ NUM_SHOWN = 8
 class TrainDVAEConfig:
     """Where training starts, sizes of the networks, the objective and its schedules, and the optimiser.
 
-    `init` is `scratch` or the folder of a dVAE of the same sizes, whose weights must then have the sha256 `init_sha256`
-    where that is given; with `optim.updates` of 0 it is taken as it is. `schedule_clock` shortens beta, tau and the step
+    `init` is `scratch` or the folder of a dVAE of the same sizes, whose weights have the sha256 `init_sha256`: nothing else
+    tells that another model lies there; with `optim.updates` of 0 it is taken as it is. `schedule_clock` shortens beta, tau and the step
     size by one rule: they run that many of their updates in each update of the training. `crop_scale` is the range by which
     Listing 1 enlarges a picture before it crops: what is kept of it is larger by as much than what the prior and every
     evaluation see. `fid_features` names the network by which the last validation measures the FID of reconstructions.
@@ -60,10 +60,12 @@ class TrainDVAEConfig:
             raise ValueError(f"crop_scale must be two rising numbers from 1 on, got {list(self.crop_scale)}")
         if min(self.tau.start, self.tau.end) <= 0:
             raise ValueError(f"tau must stay above 0 (the relaxation divides by it), got {self.tau.start} -> {self.tau.end}")
-        if self.schedule_clock <= 0:
-            raise ValueError(f"schedule_clock must be above 0, got {self.schedule_clock}")
+        if not 1e-6 <= self.schedule_clock <= 1e9:  # nan too
+            raise ValueError(f"schedule_clock must be a number above 0, got {self.schedule_clock}")
         if self.init == SCRATCH and self.init_sha256 is not None:
             raise ValueError("init_sha256 is the digest of weights to start from, but init is scratch")
+        if self.init != SCRATCH and self.init_sha256 is None:
+            raise ValueError(f"init is {self.init!r}, so init_sha256 must be that of its model.safetensors (sha256sum prints it)")
         if self.init == SCRATCH and not self.optim.updates:
             raise ValueError("optim.updates is 0 and init is scratch: nothing would be learnt; name a folder to start from")
         if self.init != SCRATCH and self.optim.updates and self.quantizer == "vq":
@@ -111,7 +113,7 @@ def train_dvae(
         return quantizer.loss(images, step, shard)
 
     def validate(model: nn.Module, step: int) -> Mapping[str, float]:
-        dvae, tau = quantizer.dvae(), config.tau.at(step)
+        dvae, tau = quantizer.dvae(), config.tau.at(step) if config.optim.updates else config.tau.end
         log.image("reconstructions", step, comparison_picture(dvae, valid_images[:NUM_SHOWN], options.device))
         return validation_metrics(dvae, valid_images, tau, seed, options.device, config.optim.precision, config.likelihood)
 
@@ -154,7 +156,7 @@ def _quantizer(
         module = VectorQuantizedAutoencoder(autoencoder, codes, config.vq)
         return VectorQuantizer(module=module, likelihood=config.likelihood, handed_on=dvae, seed=seed)
     if fresh and config.init != SCRATCH:
-        load_start(dvae, Path(config.init), config.init_sha256)
+        load_start(dvae, Path(config.init), config.init_sha256 or "")
     elif fresh and config.warm_start.updates:
         codes, error = codebook()
         set_codebook(dvae, autoencoder.bottleneck, codes, config.warm_start.sharpness / error)
@@ -162,16 +164,18 @@ def _quantizer(
     return GumbelQuantizer(module=dvae, likelihood=config.likelihood, beta=config.beta, tau=config.tau, hard=hard, seed=seed)
 
 
-def load_start(dvae: DVAE, folder: Path, sha256: str | None) -> None:
-    """Give `dvae` the weights of the one in `folder`, which has the same sizes (pictures may have another) and digest."""
+def load_start(dvae: DVAE, folder: Path, sha256: str) -> None:
+    """Give `dvae` the weights of the one in `folder`, which has this digest and the same sizes (pictures may have another)."""
+    weights = folder / "model.safetensors"
+    if not weights.is_file():
+        raise ValueError(f"train_dvae.init: {folder} has no {weights.name}; dalle convert-dvae writes such a folder")
+    with open(weights, "rb") as file:
+        actual = hashlib.file_digest(file, "sha256").hexdigest()
+    if actual != sha256.lower():
+        raise ValueError(f"train_dvae.init_sha256: {weights} has the sha256 {actual}, not {sha256}")
     found = load_dvae(folder)
     for name, asked in dataclasses.asdict(dvae.config).items():
         has = getattr(found.config, name)
         if has != asked and name != "image_size":  # the networks are convolutional
-            raise ValueError(f"init: the dVAE in {folder} has {name} {has}, train_dvae.{name} is {asked}: they must agree")
-    if sha256 is not None:
-        with open(folder / "model.safetensors", "rb") as file:
-            actual = hashlib.file_digest(file, "sha256").hexdigest()
-        if actual != sha256:
-            raise ValueError(f"init_sha256: {folder / 'model.safetensors'} has the sha256 {actual}, not {sha256}")
+            raise ValueError(f"train_dvae.init: the dVAE in {folder} has {name} {has}, train_dvae.{name} is {asked}: they must agree")
     dvae.load_state_dict(found.state_dict())

@@ -5,7 +5,6 @@ gradient passes it by. Because the nearest code is the argmax of a linear functi
 trained model is handed on as an ordinary dVAE whose posterior is a point mass: nothing downstream notices.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +15,7 @@ from dalle.dvae.likelihood import map_pixels
 from dalle.dvae.model import DVAE
 from dalle.dvae.warm_start import ContinuousAutoencoder, set_codebook
 
-POINT_MASS = 1e4  # logits a variance of the codebook: next to it Gumbel noise changes no code
+POINT_MASS = 1e4  # of a logit to the variance of the codes in use: next to it Gumbel noise changes no code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +32,7 @@ class VQConfig:
     restart_below: float
 
     def __post_init__(self) -> None:
-        if self.commitment < 0:
+        if not self.commitment >= 0:  # nan too
             raise ValueError(f"commitment must not be negative, got {self.commitment}")
         if self.codebook_decay is not None and not 0 <= self.codebook_decay < 1:
             raise ValueError(f"codebook_decay must be in [0, 1) or null, got {self.codebook_decay}")
@@ -59,7 +58,9 @@ class VectorQuantizedAutoencoder(nn.Module):
 
     def forward(self, images: Tensor, shard: int) -> tuple[Tensor, Tensor, Tensor]:
         """(likelihood maps (B, 6, H, W), the encoder's mean squared distance to its codes, the codes' to it)."""
-        u = self.autoencoder.bottleneck_of(images).float()
+        hidden = self.autoencoder.encoder(map_pixels(images).contiguous(memory_format=torch.channels_last))
+        with torch.autocast(images.device.type, enabled=False):  # as the dVAE will decide it
+            u = self.autoencoder.bottleneck(hidden.float())
         vectors = u.permute(0, 2, 3, 1).flatten(0, 2)
         nearest = nearest_codes(vectors.detach(), self.codebook.detach())
         self.seen[shard] = (vectors.detach(), nearest)
@@ -88,11 +89,14 @@ class VectorQuantizedAutoencoder(nn.Module):
 
     def hand_over(self, dvae: DVAE) -> None:
         """Set the two code convolutions of `dvae`, whose other layers are these already, to this codebook."""
-        variance = float(self.codebook.detach().var(0).mean().clamp(min=1e-12))
-        set_codebook(dvae, self.autoencoder.bottleneck, self.codebook.detach(), POINT_MASS / variance)
+        codebook, share = self.codebook.detach(), self.uses / self.uses.sum()
+        variance = float((share @ (codebook - share @ codebook).square()).mean().clamp(min=1e-12))
+        set_codebook(dvae, self.autoencoder.bottleneck, codebook, POINT_MASS / variance, share)
 
 
 def nearest_codes(vectors: Tensor, codebook: Tensor) -> Tensor:
     """The index of the nearest of `codebook` (K, D) for each of `vectors` (N, D), in float32 whatever the autocast."""
     with torch.autocast(vectors.device.type, enabled=False):
+        origin = codebook.mean(0)  # distances are differences of squares: the smaller those are, the more digits remain
+        vectors, codebook = vectors - origin, codebook - origin
         return torch.addmm(codebook.square().sum(1), vectors, codebook.t(), alpha=-2).argmin(1)

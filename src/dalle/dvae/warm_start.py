@@ -26,7 +26,9 @@ from dalle.training.schedules import Schedule
 
 @dataclass(frozen=True, kw_only=True)
 class WarmStartConfig:
-    """`updates` of 0 keeps the paper's random initialisation; `sharpness` is s in units of 1 / (quantisation error)."""
+    """`updates` of 0 keeps the paper's random initialisation, but that a VQ-VAE still takes its codebook from k-means.
+
+    `sharpness` is s in units of 1 / (quantisation error)."""
 
     updates: int
     sharpness: float
@@ -139,19 +141,25 @@ def first_codebook(
     if error <= 1e-6 * float(points.square().sum(1).mean()):  # within float32's rounding: there is nothing to scale by
         raise ValueError(
             f"warm_start: the images of {config.num_batches} batches have fewer different patches than the {codebook_size} "
-            "codes; lower codebook_size, take more batches, or set warm_start.updates to 0"
+            "codes; lower codebook_size, take more batches, or, for a Gumbel quantizer, set warm_start.updates to 0"
         )
     return codebook, error
 
 
 @torch.no_grad()
-def set_codebook(dvae: DVAE, bottleneck: nn.Conv2d, codebook: Tensor, scale: float) -> None:
-    """Make the dVAE's code logits -scale/2 |u - c_k|^2, up to a constant a cell, and its decoder read c_k for code k."""
-    weight, bias = bottleneck.weight.flatten(1), bottleneck.bias
+def set_codebook(dvae: DVAE, bottleneck: nn.Conv2d, codebook: Tensor, scale: float, share: Tensor | None = None) -> None:
+    """Make the dVAE's code logits -scale/2 |u - c_k|^2, up to a constant a cell, and its decoder read c_k for code k.
+
+    Neither where distances are taken from nor that constant matters but for rounding: with `share` (K,), how much each code
+    is used, both are the middle of the codes in use, and no digits cancel that their logits need.
+    """
+    weight, bias, centred = bottleneck.weight.flatten(1), bottleneck.bias, codebook
+    if share is not None:
+        centred, bias = codebook - share @ codebook, bias - share @ codebook
     last, first = dvae.encoder[-1], dvae.decoder[0]
-    last.weight.copy_((scale * codebook @ weight)[:, :, None, None])
-    logits_bias = scale * (codebook @ bias) - scale / 2 * codebook.square().sum(1)
-    last.bias.copy_(logits_bias - logits_bias.mean())
+    last.weight.copy_((scale * centred @ weight)[:, :, None, None])
+    logits_bias = scale * (centred @ bias) - scale / 2 * centred.square().sum(1)
+    last.bias.copy_(logits_bias - (logits_bias.mean() if share is None else share @ logits_bias))
     first.weight.copy_(codebook.t()[:, :, None, None])
     first.bias.zero_()
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from dalle.report.frames import METRICS
 
 BEST_OF_MAX = "_best_of_max"  # stands for the largest N that a run has
-ELBO_GAP = "valid/elbo_gap"  # derived: the relaxed bound less the true one
+ELBO_GAP = "valid/elbo_gap"  # the relaxed bound less the true one; derived, where a run did not log it
 NOTES = {"higher": "↑ higher is better", "lower": "↓ lower is better", "zero": "nearer 0 is better", "": ""}
 
 
