@@ -68,7 +68,8 @@ CASES = {"64px": Case(networks(64, 1024), 16, 10, 20), "256px": Case(networks(25
 def train_ours(case: Case, images: Tensor) -> float:
     """Images a second of the training that the pipeline runs, moving average included."""
     optim = dataclasses.replace(load_params(Path("params.yaml")).train_dvae.optim, updates=case.updates + 1)
-    optim = dataclasses.replace(optim, batch_size=case.batch_size, shards=math.gcd(available_cores(), case.batch_size), validate_every=10**6)
+    shards = math.gcd(available_cores(), case.batch_size)
+    optim = dataclasses.replace(optim, batch_size=case.batch_size, shards=shards, validate_every=10**6)
     stamps: list[float] = []
 
     def batch_at(step: int) -> Tensor:

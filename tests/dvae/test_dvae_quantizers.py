@@ -170,7 +170,7 @@ def test_a_training_goes_on_from_a_finished_dvae(finished, world, tmp_path):
 
 def test_a_dvae_of_other_sizes_or_other_bytes_is_refused(finished, world, tmp_path):
     folder, _ = finished
-    with pytest.raises(ValueError, match=r"train_dvae.init: the dVAE in .* has codebook_size 32, train_dvae.codebook_size is 64"):
+    with pytest.raises(ValueError, match=r"train_dvae.init: the dVAE .* codebook_size 32, train_dvae.codebook_size is 64"):
         run(tmp_path / "sizes", train_config(1, **start_of(folder), codebook_size=64), world)
     with pytest.raises(ValueError, match=r"train_dvae.init_sha256: .*model.safetensors has the sha256 [0-9a-f]{64}, not abc"):
         run(tmp_path / "bytes", train_config(1, **{**start_of(folder), "init_sha256": "abc"}), world)

@@ -307,13 +307,13 @@ def test_long_names_of_an_ablation_grid_stand_aslant_within_the_margins():
     "rows, headings, schedules",
     [
         pytest.param(
-            {"step": [0, 1, 1], "train/loss": [2.0, 1.0, None], "valid/psnr_db": [None, None, 20.0], "schedule/learning_rate": 1e-3},
+            {"step": [0, 1, 1], "train/loss": [2, 1, None], "valid/psnr_db": [None, None, 20], "schedule/learning_rate": 1e-3},
             ["Loss | nats a sub-pixel", "PSNR | dB, hard codes, ↑ higher is better"],
             ["step size"],
             id="a VQ-VAE has no beta and no tau",
         ),
         pytest.param(
-            {"step": [0], "valid/psnr_db": [20.0], "valid/elbo_relaxed": [1.0], "valid/elbo_true": [1.0], "schedule/tau": [None]},
+            {"step": [0], "valid/psnr_db": [20], "valid/elbo_relaxed": [1], "valid/elbo_true": [1], "schedule/tau": [None]},
             ["Evidence lower bound | nats a sub-pixel", "PSNR | dB, hard codes, ↑ higher is better"],
             [],
             id="a dVAE taken as it is was only validated",

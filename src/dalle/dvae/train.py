@@ -30,10 +30,10 @@ class TrainDVAEConfig:
     """Where training starts, sizes of the networks, the objective and its schedules, and the optimiser.
 
     `init` is `scratch` or the folder of a dVAE of the same sizes, whose weights have the sha256 `init_sha256`: nothing else
-    tells that another model lies there; with `optim.updates` of 0 it is taken as it is. `schedule_clock` shortens beta, tau and the step
-    size by one rule: they run that many of their updates in each update of the training. `crop_scale` is the range by which
-    Listing 1 enlarges a picture before it crops: what is kept of it is larger by as much than what the prior and every
-    evaluation see. `fid_features` names the network by which the last validation measures the FID of reconstructions.
+    tells that another model lies there; with `optim.updates` of 0 it is taken as it is. `schedule_clock` shortens beta, tau
+    and the step size by one rule: they run that many of their updates in each update of the training. `crop_scale` is the
+    range by which Listing 1 enlarges a picture before it crops: what is kept of it is larger by as much than what the prior
+    and every evaluation see. `fid_features` names the network by which the last validation measures the FID of reconstructions.
     """
 
     init: str
@@ -65,7 +65,7 @@ class TrainDVAEConfig:
         if self.init == SCRATCH and self.init_sha256 is not None:
             raise ValueError("init_sha256 is the digest of weights to start from, but init is scratch")
         if self.init != SCRATCH and self.init_sha256 is None:
-            raise ValueError(f"init is {self.init!r}, so init_sha256 must be that of its model.safetensors (sha256sum prints it)")
+            raise ValueError(f"init is {self.init!r}, so init_sha256 must be that of its model.safetensors (see sha256sum)")
         if self.init == SCRATCH and not self.optim.updates:
             raise ValueError("optim.updates is 0 and init is scratch: nothing would be learnt; name a folder to start from")
         if self.init != SCRATCH and self.optim.updates and self.quantizer == "vq":
@@ -177,5 +177,5 @@ def load_start(dvae: DVAE, folder: Path, sha256: str) -> None:
     for name, asked in dataclasses.asdict(dvae.config).items():
         has = getattr(found.config, name)
         if has != asked and name != "image_size":  # the networks are convolutional
-            raise ValueError(f"train_dvae.init: the dVAE in {folder} has {name} {has}, train_dvae.{name} is {asked}: they must agree")
+            raise ValueError(f"train_dvae.init: the dVAE in {folder} has {name} {has}, train_dvae.{name} is {asked}")
     dvae.load_state_dict(found.state_dict())
