@@ -50,6 +50,13 @@ HEADLINES = (
     Headline(stage="train_dvae", key="valid/psnr_db", label="PSNR", unit="dB", better="higher", digits=".2f", rank=2),
     Headline(stage="train_dvae", key="valid/codebook_used", label="Codebook used", better="higher", digits=".1%", rank=3),
     Headline(
+        stage="train_dvae", key="valid/codebook_perplexity", label="Codebook perplexity", better="higher", digits=".0f",
+        rank=11,
+    ),
+    Headline(
+        stage="train_dvae", key="valid/reconstruction_fid", label="Reconstruction FID", better="lower", digits=".1f", rank=10,
+    ),
+    Headline(
         stage="train_dvae", key="valid/elbo_true", label="True bound", unit="nats a sub-pixel", better="higher",
         digits=".3f", rank=8,
     ),
