@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.stats import chisquare
 from small_pairs import encoded, make_manifest, picture
 from torch.nn import functional as F
 
@@ -257,3 +258,25 @@ def test_dvae_crop_at_scale_one_is_the_picture_or_its_mirror():
     image = np.random.default_rng(0).integers(0, 256, (48, 48, 3), dtype=np.uint8)
     crops = {dvae_crop(image, 48, np.random.default_rng(seed), scale=(1.0, 1.0)).tobytes() for seed in range(20)}
     assert crops == {image.tobytes(), np.ascontiguousarray(image[:, ::-1]).tobytes()}
+
+
+def test_ten_thousand_draws_of_listing_1_cover_its_ranges_evenly_and_nothing_else():
+    """Measured in crops of a ramp: the scale by its slope, the position by its middle, mirroring by the slope's sign."""
+    size, height, width, rng = 48, 288, 360, np.random.default_rng(0)
+    rows, columns = np.mgrid[:height, :width]
+    ramp = np.stack([0.8 * rows, 0.7 * columns, 0 * rows], axis=2).astype(np.uint8)
+    crops = [dvae_crop(ramp, size, rng) for _ in range(10_000)]
+    rows = np.stack([crop[..., 0].mean(1) / 0.8 for crop in crops])  # of the picture, that each row and column shows
+    columns = np.stack([crop[..., 1].mean(0) / 0.7 for crop in crops])
+    places = np.arange(size) - (size - 1) / 2
+    slopes = columns @ places / (places @ places)
+    sides = height / np.abs(slopes)
+    scales = np.round(sides).astype(int)
+    assert set(scales) == set(range(54, 73)) and np.abs(sides - scales).max() < 0.45  # 9/8 to 12/8 of 48, both included
+    assert chisquare(np.bincount(scales)[54:]).pvalue > 1e-3
+    assert abs((slopes < 0).mean() - 0.5) < 0.02
+    assert (rows[:, -1] > rows[:, 0]).all()  # never upside down
+    reach = size * height / scales / 2  # from the middle of a crop to its edge, in pixels of the picture
+    for middle, end in ((rows.mean(1), height), (columns.mean(1), width)):
+        assert (middle - reach).min() == pytest.approx(0, abs=3) and (middle + reach).max() == pytest.approx(end, abs=3)
+        assert middle.mean() == pytest.approx(end / 2, abs=1.5)
