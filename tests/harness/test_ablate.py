@@ -191,13 +191,16 @@ def test_ctrl_c_ends_the_arm_that_runs_and_leaves_nothing_behind(toy):
     command = "from harness import cli; from test_ablate import Tree; cli.main(['ablate', 'reports/ablations/toy'], Tree)"
     path = os.pathsep.join([str(Path(cli.__file__).parents[1]), str(Path(__file__).parent)])
     process = subprocess.Popen(
-        [sys.executable, "-c", command], env={**os.environ, "PYTHONPATH": path, "TOY_PAUSE": "1"}, stdout=subprocess.DEVNULL
+        [sys.executable, "-c", command],
+        env={**os.environ, "PYTHONPATH": path, "TOY_PAUSE": "1"},
+        stdout=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests in a shell's background ignore it
     )
     deadline = time.monotonic() + 60
     while not toy() and time.monotonic() < deadline:
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=30) == 130
+    assert process.wait(timeout=120) == 130
     assert not [path for path in Path(".dvc/tmp/exps/standalone").iterdir() if path.name.startswith("tmp")]
     assert subprocess.run(["git", "status", "--porcelain"], capture_output=True).stdout == b""
     assert ablate() == 0 and toy()[0] == "2.0 plain"
@@ -209,5 +212,5 @@ def test_what_a_diverging_training_says_is_known(monkeypatch):
     optim = MagicMock(clip_norm=None)
     optim.learning_rate.at.return_value = 1.0
     with pytest.raises(FloatingPointError) as error:
-        loop._update(state, None, None, optim, None)
+        loop._update(state, None, None, None, optim, None)
     assert NO_NUMBER.search(str(error.value))[0] == "the loss is inf at update 7"

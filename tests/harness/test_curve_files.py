@@ -66,10 +66,19 @@ def test_times_are_tracked_but_never_exported(open_curves, recorder, tmp_path):
     curves = open_curves()
     curves(0, {"train/loss": 1.0, "throughput/images_per_second": 3.0})
     curves(4, {"time/seconds": 2.0})
+    curves(8, {"train/loss": 0.5})
     curves.export(tmp_path / "curves.csv")
-    assert (tmp_path / "curves.csv").read_text() == "step,train/loss\n0,1\n"
+    assert (tmp_path / "curves.csv").read_text() == "step,train/loss\n0,1\n8,0.5\n"
     assert recorder.points[0] == (0, {"train/loss": 1.0, "throughput/images_per_second": 3.0})
-    assert set(recorder.points[1][1]) == {"time/seconds", "throughput/updates_per_second"}
+    assert recorder.points[1] == (4, {"time/seconds": 2.0})  # no update was reported, so no rate either
+    assert set(recorder.points[2][1]) == {"train/loss", "throughput/updates_per_second"}
+
+
+def test_a_model_that_is_only_validated_has_no_rate(open_curves, recorder):
+    curves = open_curves()
+    curves.resume(0)
+    curves(0, {"valid/psnr_db": 20.0})
+    assert recorder.points == [(0, {"valid/psnr_db": 20.0})] and math.isnan(curves.updates_per_second())
 
 
 def test_what_the_tracker_missed_is_sent_on_resume(open_curves, recorder):

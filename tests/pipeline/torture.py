@@ -123,7 +123,7 @@ class Torture:
     def _wait_for_checkpoint(self, process: subprocess.Popen, address: str, way: str) -> bool:
         number, seen, folder = self._random.randint(1, 5), set(), self.project.folder / ".checkpoints" / label(address)
         while process.poll() is None:
-            for state in folder.glob("[!.]*/*.pt*"):
+            for state in _files(folder):
                 try:
                     seen.add((state, state.stat().st_mtime_ns))
                 except FileNotFoundError:
@@ -174,6 +174,14 @@ class Torture:
             sent = Counter(metric.step for metric in client.get_metric_history(run, key))
             self.toll.points_lost += sum(step not in sent for step in table[key].dropna().index)
             self.toll.points_twice += sum(count - 1 for count in sent.values())
+
+
+def _files(folder: Path) -> list[Path]:
+    """Checkpoints, and files that are becoming one; none where the stage just ends and takes its folder with it."""
+    try:
+        return list(folder.glob("[!.]*/*.pt*"))
+    except FileNotFoundError:
+        return []
 
 
 def outs(project: Project, address: str | None = None) -> dict[str, str]:
