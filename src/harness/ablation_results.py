@@ -4,7 +4,8 @@ import difflib
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -61,19 +62,21 @@ class AblationResults:
 
     @cached_property
     def seconds(self) -> dict[int, float]:
-        """How long the stages of each arm took that not all arms have from the same run; empty where DVC's cache lost it."""
+        """How long each arm's target took, and whatever before it no other arm shares; empty where DVC's cache lost it."""
         revisions = [outcome.experiment for outcome in self.outcomes if outcome.experiment is not None]
         folder = _cache_folder() if revisions else Path()
         records = {revision.name: _records(revision) for revision in revisions}
-        stages = dict.fromkeys(stage for record in records.values() for stage in record)
-        own = [stage for stage in stages if len({record.get(stage) for record in records.values()}) > 1]
-        own = own or [stage for stage in stages if self.document.target in (stage, stage.partition("@")[0])]
-        return {
-            index: sum(times)
-            for index, outcome in enumerate(self.outcomes)
-            if outcome.experiment is not None
-            and None not in (times := [_seconds(folder, records[outcome.name].get(stage)) for stage in own])
+        uses = Counter(md5 for record in records.values() for md5 in record.values())
+
+        def times(record: Mapping[str, str]) -> list[float | None]:
+            target = self.document.target
+            own = [md5 for stage, md5 in record.items() if target in (stage, stage.partition("@")[0]) or uses[md5] == 1]
+            return [_seconds(folder, md5) for md5 in own]
+
+        found = {
+            index: times(records[outcome.name]) for index, outcome in enumerate(self.outcomes) if outcome.experiment is not None
         }
+        return {index: sum(seconds) for index, seconds in found.items() if None not in seconds}
 
 
 def shown(value: float, metric: Headline | None) -> str:

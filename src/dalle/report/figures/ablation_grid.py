@@ -203,9 +203,10 @@ def _label(axes: Axes, column: Column, width: float, longest: float, *, is_last:
 
 
 def _is_level(column: Column, width: float) -> bool:
-    """Whether the names fit beside each other; numbers always stand level, though not all of them where they are dense."""
+    """Whether the names fit beside each other, within the column; numbers always do, though dense ones not all of them."""
     spot = sorted(places(column))
-    room = min(np.diff(spot), default=1.0) * width / (1 + 2 * PADDING) - 6
+    unit = width / (1 + 2 * PADDING)
+    room = min(min(np.diff(spot), default=1.0) * unit - 6, 2 * PADDING * unit + GAP)  # the outer ones reach into the gaps
     return column.is_numeric or all(text_width(drawable(tick.label), LABEL) <= room for tick in column.ticks)
 
 
