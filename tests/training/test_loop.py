@@ -56,9 +56,9 @@ def test_training_is_written_out_adamw(clip_norm, shards, tmp_path):
 
 
 def test_no_updates_leave_the_model_as_it_was_and_validate_it(tmp_path):
-    model, metrics, log = run(tmp_path, optim=optim(0), validate=lambda model, step: {"valid/loss": float(model.bias[0])})
+    model, metrics, log = run(tmp_path, optim=optim(0), validate=lambda model, step: {"valid/loss": model.bias[0].item()})
     assert_close(state_of(model), {name: value.numpy() for name, value in linear().state_dict().items()})
-    assert log.points == [(0, metrics)] and metrics == {"valid/loss": pytest.approx(float(linear().bias[0]))}
+    assert log.points == [(0, metrics)] and metrics == {"valid/loss": pytest.approx(linear().bias[0].item())}
 
 
 def test_the_end_of_an_update_sees_moved_parameters_that_are_not_averaged_yet(tmp_path):

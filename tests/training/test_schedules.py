@@ -27,7 +27,7 @@ def test_a_clock_runs_through_the_same_values_faster(shape, clock):
     faster = values.faster(clock)
     assert faster.updates == 400 / clock and faster.at(10**6) == values.at(10**6)
     for step in (60, 120, 200, 396):  # of the faster one's warm-up only the last value is the same
-        assert faster.at(int(step / clock)) == pytest.approx(values.at(step)) or step / clock < faster.warmup_updates
+        assert faster.at(int(step / clock)) == pytest.approx(values.at(step))
     assert faster.at(faster.warmup_updates) == values.at(40)
 
 
