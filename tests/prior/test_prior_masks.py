@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from dalle.prior.cache import live_keys
-from dalle.prior.masks import MASKS, column_mask, convolution_mask, full_mask, image_mask, layer_masks, row_mask, sequence_mask
+from dalle.prior.cache import slots_of
+from dalle.prior.masks import MASKS, farthest_offset, image_mask, layer_masks, sequence_mask
 
 GRIDS = [1, 2, 3, 4, 5, 8]
 
@@ -14,7 +14,7 @@ def by_double_loop(grid_size, allowed):
 @pytest.mark.parametrize("grid_size", GRIDS)
 def test_row_is_the_last_g_positions_and_itself(grid_size):
     expected = by_double_loop(grid_size, lambda query, key: query - grid_size <= key <= query)
-    assert torch.equal(row_mask(grid_size), expected)
+    assert torch.equal(image_mask("row", grid_size, 1), expected)
 
 
 @pytest.mark.parametrize("grid_size", GRIDS)
@@ -22,7 +22,7 @@ def test_column_is_the_same_column_at_and_above(grid_size):
     def allowed(query, key):
         return query % grid_size == key % grid_size and key // grid_size <= query // grid_size
 
-    assert torch.equal(column_mask(grid_size), by_double_loop(grid_size, allowed))
+    assert torch.equal(image_mask("column", grid_size, 1), by_double_loop(grid_size, allowed))
 
 
 @pytest.mark.parametrize("kernel", [1, 3, 5, 11])
@@ -37,24 +37,24 @@ def test_convolution_walks_the_kernel_on_the_flat_raster(grid_size, kernel):
                     return True
         return False
 
-    assert torch.equal(convolution_mask(grid_size, kernel), by_double_loop(grid_size, allowed))
+    assert torch.equal(image_mask("convolution", grid_size, kernel), by_double_loop(grid_size, allowed))
 
 
 @pytest.mark.parametrize("grid_size", GRIDS)
 def test_full_is_causal(grid_size):
-    assert torch.equal(full_mask(grid_size), by_double_loop(grid_size, lambda query, key: key <= query))
+    assert torch.equal(image_mask("full", grid_size, 1), by_double_loop(grid_size, lambda query, key: key <= query))
 
 
 def test_number_of_keys_at_the_paper_s_size():
     deep = 20 * 32 + 16
-    assert row_mask(32)[deep].sum() == 33
-    assert column_mask(32)[deep].sum() == 21
-    assert convolution_mask(32, 11)[deep].sum() == 61
+    assert image_mask("row", 32, 1)[deep].sum() == 33
+    assert image_mask("column", 32, 1)[deep].sum() == 21
+    assert image_mask("convolution", 32, 11)[deep].sum() == 61
 
 
 def test_row_example_of_figure_11():
     """In a 4x4 grid the extent is 5 and the last key is in the same column of the previous row."""
-    keys = row_mask(4)[9].nonzero().flatten().tolist()
+    keys = image_mask("row", 4, 1)[9].nonzero().flatten().tolist()
     assert keys == [5, 6, 7, 8, 9] and keys[0] % 4 == 9 % 4
 
 
@@ -91,13 +91,28 @@ def test_an_unknown_mask_is_named():
 
 
 @pytest.mark.parametrize("mask", MASKS)
-@pytest.mark.parametrize("grid_size", [1, 2, 3, 4, 7])
-def test_live_keys_are_the_mask(mask, grid_size):
-    allowed = image_mask(mask, grid_size, 3)
-    rebuilt = torch.zeros_like(allowed)
-    for query, live in enumerate(live_keys(allowed)):
-        inside = rebuilt[query, live.span]
-        inside[:] = True if live.added is None else live.added == 0
-    assert torch.equal(rebuilt, allowed)
+@pytest.mark.parametrize(("grid_size", "kernel"), [(1, 1), (2, 3), (3, 11), (4, 3), (7, 5)])
+def test_the_cache_holds_what_the_mask_allows_and_no_more(mask, grid_size, kernel):
+    """Positions written in order into their slots: what a position's live slots hold is its row of the mask."""
+    slots = slots_of(mask, grid_size, kernel, torch.device("cpu"))
+    holds = torch.full((slots.capacity,), -1)
+    for position, live in enumerate(slots.live):
+        holds[live.slot] = position
+        keys = holds[live.span]
+        if live.added is not None:
+            keys = keys[live.added == 0]
+        assert sorted(keys.tolist()) == image_mask(mask, grid_size, kernel)[position].nonzero().flatten().tolist()
     if mask in ("row", "column", "full"):
-        assert all(live.added is None for live in live_keys(allowed))
+        assert all(live.added is None for live in slots.live)
+
+
+def test_a_row_s_cache_is_a_row_and_a_convolution_s_five_rows_at_the_paper_s_size():
+    capacities = {mask: slots_of(mask, 32, 11, torch.device("cpu")).capacity for mask in ("row", "column", "convolution")}
+    assert capacities == {"row": 33, "column": 1024, "convolution": 5 * 32 + 5 + 1}
+
+
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize(("grid_size", "kernel"), [(1, 1), (2, 3), (3, 11), (4, 3), (7, 5)])
+def test_farthest_offset(mask, grid_size, kernel):
+    queries, keys = image_mask(mask, grid_size, kernel).nonzero(as_tuple=True)
+    assert farthest_offset(mask, grid_size, kernel) == int((queries - keys).max())

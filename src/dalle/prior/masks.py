@@ -1,7 +1,8 @@
-"""Which positions each layer attends to, as boolean matrices indexed (query, key), True where attention is allowed (PAPER 3.4).
+"""Which positions each layer attends to (PAPER 3.4).
 
 Image positions are raster indices of the grid. A mask over the whole sequence is indexed by slots of the shifted-right
-input: slot T + k is the one that predicts image token k.
+input: slot T + k is the one that predicts image token k. The matrices here are boolean, indexed (query, key), True where
+attention is allowed; they are for small grids, figures and tests. `dalle.prior.layout` computes without them.
 """
 
 import torch
@@ -10,47 +11,49 @@ from torch import Tensor
 MASKS = ("row", "column", "convolution", "full")
 
 
-def row_mask(grid_size: int) -> Tensor:
-    """Itself and the previous G raster positions, crossing row ends: the farthest key is the one straight above, (G*G, G*G)."""
-    offsets = _offsets(grid_size)
-    return (offsets >= 0) & (offsets <= grid_size)
+def attends(mask: str, query: Tensor, key: Tensor, grid_size: int, conv_kernel: int) -> Tensor:
+    """Whether image position `query` attends to image position `key` under the mask named `mask`, elementwise, boolean.
 
-
-def column_mask(grid_size: int) -> Tensor:
-    """Itself and everything above it in the same column, (G*G, G*G)."""
-    offsets = _offsets(grid_size)
-    return (offsets >= 0) & (offsets % grid_size == 0)
-
-
-def convolution_mask(grid_size: int, conv_kernel: int) -> Tensor:
-    """The causal half of a square kernel around the position, wrapping at row ends, (G*G, G*G).
-
-    It wraps as the row mask does, because offsets are taken on the flat raster index. Where the kernel is wider than the
-    grid some offsets of the rows above would point ahead; they are dropped.
+    - row: itself and the previous G raster positions, crossing row ends: the farthest key is the one straight above;
+    - column: itself and everything above it in the same column;
+    - convolution: the causal half of a square kernel around the position, wrapping at row ends as the row mask does, because
+      offsets are taken on the flat raster index. Where the kernel is wider than the grid some offsets of the rows above
+      would point ahead; they are dropped;
+    - full: itself and every earlier position, dense causal attention.
     """
+    offset = query - key
+    if mask == "row":
+        return (offset >= 0) & (offset <= grid_size)
+    if mask == "column":
+        return (offset >= 0) & (offset % grid_size == 0)
+    if mask == "convolution":
+        return torch.isin(offset, torch.tensor(convolution_offsets(grid_size, conv_kernel), device=offset.device))
+    if mask == "full":
+        return offset >= 0
+    raise ValueError(f"unknown attention mask {mask!r}: use one of {', '.join(MASKS)}")
+
+
+def convolution_offsets(grid_size: int, conv_kernel: int) -> list[int]:
+    """How far back on the raster the keys of the convolution lie, from 0 (itself) up."""
     reach = (conv_kernel - 1) // 2
-    in_row = range(reach + 1)
     above = (row * grid_size + column for row in range(1, reach + 1) for column in range(-reach, reach + 1))
-    live = sorted({offset for offset in (*in_row, *above) if offset >= 0})
-    return torch.isin(_offsets(grid_size), torch.tensor(live))
+    return sorted({offset for offset in (*range(reach + 1), *above) if offset >= 0})
 
 
-def full_mask(grid_size: int) -> Tensor:
-    """Itself and every earlier position: dense causal attention, (G*G, G*G)."""
-    return _offsets(grid_size) >= 0
+def farthest_offset(mask: str, grid_size: int, conv_kernel: int) -> int:
+    """How far back on the raster the farthest key of any query lies."""
+    last = grid_size**2 - 1
+    if mask == "row":
+        return min(grid_size, last)
+    if mask == "convolution":
+        return min(convolution_offsets(grid_size, conv_kernel)[-1], last)
+    return last - last % grid_size if mask == "column" else last
 
 
 def image_mask(mask: str, grid_size: int, conv_kernel: int) -> Tensor:
     """The mask named `mask` (one of MASKS) among image positions, (G*G, G*G)."""
-    if mask == "row":
-        return row_mask(grid_size)
-    if mask == "column":
-        return column_mask(grid_size)
-    if mask == "convolution":
-        return convolution_mask(grid_size, conv_kernel)
-    if mask == "full":
-        return full_mask(grid_size)
-    raise ValueError(f"unknown attention mask {mask!r}: use one of {', '.join(MASKS)}")
+    positions = torch.arange(grid_size**2)
+    return attends(mask, positions[:, None], positions[None, :], grid_size, conv_kernel)
 
 
 def sequence_mask(mask: str, text_length: int, grid_size: int, conv_kernel: int) -> Tensor:
@@ -69,9 +72,3 @@ def layer_masks(num_layers: int) -> list[str]:
         raise ValueError(f"a prior needs at least 1 layer, got {num_layers}")
     earlier = ["column" if (layer - 2) % 4 == 0 else "row" for layer in range(1, num_layers)]
     return [*earlier, "convolution"]
-
-
-def _offsets(grid_size: int) -> Tensor:
-    """How far back key lies from query on the raster, negative where it is ahead, (G*G, G*G)."""
-    positions = torch.arange(grid_size**2)
-    return positions[:, None] - positions[None, :]

@@ -1,7 +1,6 @@
 """The prior: a decoder-only transformer of p(text tokens, image tokens), and its one-position-at-a-time twin for sampling."""
 
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -10,8 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dalle.prior.attention import Block
-from dalle.prior.cache import Cache, LayerCache, LiveKeys, live_keys
-from dalle.prior.masks import MASKS, sequence_mask
+from dalle.prior.cache import Cache, LayerCache, slots_of
+from dalle.prior.layout import Layout
+from dalle.prior.masks import MASKS
 from dalle.training.model_folder import load_model
 
 
@@ -95,9 +95,8 @@ class Prior(nn.Module):
         self.final_norm = nn.LayerNorm(width)
         self.text_head = nn.Linear(width, config.num_text_ids)
         self.image_head = nn.Linear(width, config.codebook_size)
-        for mask in sorted(set(config.masks)):
-            whole = sequence_mask(mask, config.text_length, config.grid_size, config.conv_kernel)
-            self.register_buffer(f"{mask}_mask", whole, persistent=False)
+        shape = config.text_length, config.grid_size, config.conv_kernel
+        self.layouts = nn.ModuleDict({mask: Layout(mask, *shape) for mask in sorted(set(config.masks))})
 
     def forward(self, text_tokens: Tensor, image_tokens: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T) and (B, G*G) int64 -> float32 text logits (B, T, V+T) and image logits (B, G*G, K).
@@ -112,7 +111,7 @@ class Prior(nn.Module):
         self._check("image", image_tokens, self.config.num_positions, self.config.codebook_size)
         hidden = torch.cat([self._embed_text(text_tokens), self._embed_image(image_tokens)], 1)
         for name, block in zip(self.config.masks, self.blocks, strict=True):
-            hidden = block(hidden, self.get_buffer(f"{name}_mask"))
+            hidden = block(hidden, self.layouts[name])
         text_hidden, image_hidden = self.final_norm(hidden).split([self.config.text_length, self.config.num_positions], 1)
         return text_hidden, image_hidden
 
@@ -127,10 +126,10 @@ class Prior(nn.Module):
     def prefill(self, text_tokens: Tensor) -> Cache:
         """Run the captions (C, T) once; `for_candidates(n)` of what comes back starts n images a caption."""
         hidden = self._embed_text(text_tokens)
-        causal = torch.ones(hidden.shape[1], hidden.shape[1], dtype=torch.bool, device=hidden.device).tril()
-        cache = Cache([LayerCache() for _ in self.blocks], self.config.num_positions)
+        grid = self.config.grid_size, self.config.conv_kernel, hidden.device
+        cache = Cache([LayerCache(slots_of(mask, *grid)) for mask in self.config.masks])
         for block, layer in zip(self.blocks, cache.layers, strict=True):
-            hidden = block(hidden, causal, layer)
+            hidden = block(hidden, None, layer)
         return cache.for_candidates(1)
 
     def step(self, previous: Tensor | None, position: int, cache: Cache) -> Tensor:
@@ -142,14 +141,9 @@ class Prior(nn.Module):
         row, column = divmod(position, self.config.grid_size)
         token = self.start_of_image if previous is None else self.image_embedding(previous)
         hidden = (token + self.rows.weight[row] + self.columns.weight[column]).expand(cache.num_rows, -1)
-        for name, block, layer in zip(self.config.masks, self.blocks, cache.layers, strict=True):
-            hidden = block.step(hidden, position, self._live_keys[name][position], layer)
+        for block, layer in zip(self.blocks, cache.layers, strict=True):
+            hidden = block.step(hidden, layer.slots.live[position], layer)
         return self.image_logits(self.final_norm(hidden))
-
-    @cached_property
-    def _live_keys(self) -> dict[str, list[LiveKeys]]:
-        start = self.config.text_length
-        return {name: live_keys(self.get_buffer(f"{name}_mask")[start:, start:]) for name in set(self.config.masks)}
 
     def _embed_text(self, text_tokens: Tensor) -> Tensor:
         """The T text inputs: start-of-text and all tokens but the last, (B, T, D)."""
