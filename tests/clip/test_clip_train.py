@@ -17,6 +17,7 @@ OPTIM = OptimConfig(
     batch_size=24,
     shards=1,
     learning_rate=Schedule(shape="cosine", start=3e-3, end=1e-4, updates=60, warmup_updates=5),
+    plateau=None,
     betas=(0.9, 0.98),
     eps=1e-8,
     weight_decay=0.1,

@@ -53,6 +53,7 @@ def train_config(
         batch_size=16,
         shards=2,
         learning_rate=Schedule(shape="cosine", start=rate, end=rate / 10, updates=60, warmup_updates=5),
+        plateau=None,
         betas=(0.9, 0.999),
         eps=1e-8,
         weight_decay=1e-4,

@@ -43,6 +43,7 @@ def optim(**changes: Any) -> OptimConfig:
         "batch_size": 16,
         "shards": 2,
         "learning_rate": cosine(3e-3, 3e-4, 20, 3),
+        "plateau": None,
         "betas": (0.9, 0.99),
         "eps": 1e-8,
         "weight_decay": 0.05,

@@ -208,7 +208,7 @@ def test_ctrl_c_ends_the_arm_that_runs_and_leaves_nothing_behind(toy):
 
 def test_what_a_diverging_training_says_is_known(monkeypatch):
     monkeypatch.setattr(loop, "_set_gradients", lambda *parts: (float("inf"), {}))
-    state = MagicMock(step=7, sums={}, num_summed=0, optimizer=MagicMock(param_groups=[{"lr": 1.0}]))
+    state = MagicMock(step=7, plateau=None, sums={}, num_summed=0, optimizer=MagicMock(param_groups=[{"lr": 1.0}]))
     optim = MagicMock(clip_norm=None)
     optim.learning_rate.at.return_value = 1.0
     with pytest.raises(FloatingPointError) as error:

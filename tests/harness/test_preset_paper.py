@@ -62,9 +62,10 @@ PAPER = {
     # B.2
     "train_prior.optim.updates": 430_000,
     "train_prior.optim.batch_size": 1_024,
+    "train_prior.optim.learning_rate.shape": "constant",
     "train_prior.optim.learning_rate.start": 4.5e-4,
-    "train_prior.optim.learning_rate.end": 4.5e-4 / 2**5,
     "train_prior.optim.learning_rate.warmup_updates": 5_000,
+    "train_prior.optim.plateau.halvings": 5,
     "train_prior.optim.betas": [0.9, 0.96],
     "train_prior.optim.eps": 1e-8,
     "train_prior.optim.weight_decay": 4.5e-2,

@@ -61,6 +61,7 @@ def config(updates=60, **changes) -> TrainPriorConfig:
         batch_size=16,
         shards=1,
         learning_rate=Schedule(shape="cosine", start=1e-2, end=1e-3, updates=60, warmup_updates=5),
+        plateau=None,
         betas=(0.9, 0.96),
         eps=1e-8,
         weight_decay=0.045,

@@ -6,7 +6,7 @@ from torch import nn
 from dalle.training.checkpoint import Checkpoint
 from dalle.training.log import MemoryLog
 from dalle.training.loop import adamw, to_device
-from dalle.training.schedules import Schedule
+from dalle.training.schedules import PlateauRule, Schedule
 from toy_training import batch_at, linear, optim, options, run, squared_error, state_of, written_out
 
 
@@ -153,6 +153,29 @@ def test_step_sizes_follow_the_schedule(tmp_path):
     assert [metrics["schedule/learning_rate"] for _, metrics in log.points[:8]] == [rate.at(step) for step in range(8)]
 
 
+CONSTANT = Schedule(shape="constant", start=0.1, end=0.1, updates=10, warmup_updates=2)
+EVERY_WINDOW = PlateauRule(window=2, threshold=0.9, halvings=2)  # no loss falls by nine tenths in two updates
+
+
+def test_step_sizes_are_halved_on_plateaus_after_the_warm_up(tmp_path):
+    _, _, log = run(tmp_path, optim=optim(10, learning_rate=CONSTANT, plateau=EVERY_WINDOW))
+    rates = [metrics["schedule/learning_rate"] for _, metrics in log.points[:10]]
+    assert rates == pytest.approx([0.05, 0.1, 0.1, 0.1, 0.1, 0.1, 0.05, 0.05, 0.025, 0.025])
+
+
+def test_plateaus_are_those_of_the_whole_batch_s_loss_after_the_warm_up(tmp_path):
+    """10, 8 in the warm-up, then 6, 4: lower by a third. The first shard's alone halves, and 10 -> 8 is a fifth."""
+
+    def loss_function(model, batch, step, shard):
+        return 0 * model(batch[0]).sum() + 8 - 2 * step + 4 * shard, {}
+
+    for threshold, rate in ((0.3, 0.1), (0.35, 0.05)):
+        rule = PlateauRule(window=1, threshold=threshold, halvings=1)
+        settings = optim(5, learning_rate=CONSTANT, plateau=rule, shards=2)
+        _, _, log = run(tmp_path / str(threshold), optim=settings, loss_function=loss_function)
+        assert log.points[4][1]["schedule/learning_rate"] == rate
+
+
 def test_metrics_are_means_since_the_last_report(tmp_path):
     _, _, log = run(tmp_path, options=options(log_every=4))
     reported = [(step, metrics["train/step"]) for step, metrics in log.points if metrics]
@@ -215,10 +238,12 @@ class PowerCut(Exception):
     pass
 
 
+@pytest.mark.parametrize("rates", [{}, {"learning_rate": CONSTANT, "plateau": EVERY_WINDOW}], ids=["cosine", "plateau"])
 @pytest.mark.parametrize("shards", [1, 2])
 @pytest.mark.parametrize("cuts, data_workers", [([7], 0), ([1, 5, 8], 0), ([1, 5, 8], 2)])
-def test_resumed_equals_uninterrupted_bit_for_bit(cuts, data_workers, shards, tmp_path):
-    settings = optim(10, clip_norm=0.5, validate_every=4, ema_every=2, shards=shards)
+def test_resumed_equals_uninterrupted_bit_for_bit(cuts, data_workers, shards, rates, tmp_path):
+    """Cuts within a window of the plateau's rule, and after a halving."""
+    settings = optim(10, clip_norm=0.5, validate_every=4, ema_every=2, shards=shards, **rates)
     parts = {"optim": settings, "validate": lambda model, step: {"valid/weight": float(model.weight.detach().sum())}}
     whole, metrics, whole_log = run(tmp_path / "whole", options=options(log_every=3), **parts)
     log, left, asked = MemoryLog(), list(cuts), []
@@ -308,6 +333,7 @@ def test_every_tensor_of_a_nested_batch_moves():
         ({"shards": 0}, "shards must be at least 1, got 0"),
         ({"shards": 3}, "batch_size 8 cannot be split into 3 equal shards"),
         ({"betas": (0.9,)}, r"betas must be two numbers, got \[0.9\]"),
+        ({"plateau": EVERY_WINDOW}, "learning_rate.shape is cosine: make that constant, or plateau null"),
     ],
 )
 def test_optimisers_of_nothing(change, message):

@@ -1,10 +1,11 @@
 import math
+import random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dalle.training.schedules import Schedule
+from dalle.training.schedules import PlateauHalving, PlateauRule, Schedule
 
 
 def schedule(shape="cosine", start=2.0, end=0.5, updates=100, warmup_updates=0):
@@ -86,3 +87,58 @@ def test_values_move_one_way_between_the_two_ends(shape, start, end, lengths):
 def test_schedules_that_lead_nowhere(change, message):
     with pytest.raises(ValueError, match=message):
         schedule(**change)
+
+
+def factors(losses, *, window=1, threshold=0.1, halvings=5):
+    """The factor of the step size of each update."""
+    halving, used = PlateauHalving(PlateauRule(window=window, threshold=threshold, halvings=halvings)), []
+    for loss in losses:
+        used.append(halving.factor)
+        halving.see(loss)
+    return used
+
+
+@pytest.mark.parametrize(
+    "losses, expected",
+    [
+        ([4, 3, 2, 1], [1, 1, 1, 1]),
+        ([4, 3, 3, 3], [1, 1, 1, 0.5]),
+        ([4, 3, 2.75, 2, 2], [1, 1, 1, 0.5, 0.5]),  # 2.75 is lower than 3, but by less than a tenth of it
+        ([4, 3, 9, 2.75, 2], [1, 1, 1, 0.5, 0.25]),  # what counts is the lowest so far, not the last
+        ([-3, -3.25, -4, -4.25], [1, 1, 0.5, 0.5]),  # a tenth of 3 is 0.3 on either side of zero
+        ([1] * 9, [1, 1, 0.5, 0.25, 1 / 8, 1 / 16, 1 / 32, 1 / 32, 1 / 32]),
+    ],
+)
+def test_a_step_size_is_halved_after_every_plateau(losses, expected):
+    assert factors(losses) == expected
+
+
+@given(st.lists(st.floats(-5, 5), min_size=1, max_size=40), st.integers(1, 7), st.floats(0, 0.5), st.integers(1, 3))
+def test_the_rule_of_plateaus_written_out(losses, window, threshold, halvings):
+    means = [sum(losses[start : start + window]) / window for start in range(0, len(losses), window)]
+    plateaus = [min(means[:i]) - means[i] <= threshold * abs(min(means[:i])) for i in range(1, len(means))]
+    # update number u has seen u // window whole windows, the first of which cannot be a plateau
+    used = [0.5 ** min(halvings, sum(plateaus[: max(0, update // window - 1)])) for update in range(len(losses))]
+    assert factors(losses, window=window, threshold=threshold, halvings=halvings) == used
+
+
+def test_a_long_flat_noisy_curve_is_halved_only_where_chance_is_not_ruled_out():
+    """A loss that falls by 2 % a window under noise of 10 % an update: 400 updates average the noise to half a per cent."""
+    rng = random.Random(0)
+    losses = [0.98 ** (update / 400) * (1 + rng.gauss(0, 0.1)) for update in range(8000)]
+    assert factors(losses, window=400, threshold=0.001)[-1] == 1
+    assert factors(losses, window=4, threshold=0.001)[-1] == 1 / 32
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"window": 0}, "window must be at least 1, got 0"),
+        ({"halvings": 0}, "halvings must be at least 1, got 0"),
+        ({"threshold": 1.0}, r"threshold must be in \[0, 1\), a share of the loss, got 1.0"),
+        ({"threshold": float("nan")}, "threshold must be in"),
+    ],
+)
+def test_rules_that_find_no_plateau(change, message):
+    with pytest.raises(ValueError, match=message):
+        PlateauRule(**{"window": 10, "threshold": 0.1, "halvings": 5, **change})

@@ -20,6 +20,7 @@ def optim(updates: int = 10, **changes) -> OptimConfig:
         "batch_size": 8,
         "shards": 1,
         "learning_rate": Schedule(shape="cosine", start=0.1, end=0.01, updates=8, warmup_updates=3),
+        "plateau": None,
         "betas": (0.9, 0.99),
         "eps": 1e-8,
         "weight_decay": 0.2,

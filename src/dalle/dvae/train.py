@@ -79,11 +79,12 @@ class TrainDVAEConfig:
     def by_the_clock(self) -> "TrainDVAEConfig":
         """The same with the schedules as they run, and a clock of 1."""
         rate = self.optim.learning_rate.faster(self.schedule_clock)
+        plateau = self.optim.plateau and self.optim.plateau.faster(self.schedule_clock)
         return dataclasses.replace(
             self,
             beta=self.beta.faster(self.schedule_clock),
             tau=self.tau.faster(self.schedule_clock),
-            optim=dataclasses.replace(self.optim, learning_rate=rate),
+            optim=dataclasses.replace(self.optim, learning_rate=rate, plateau=plateau),
             schedule_clock=1.0,
         )
 

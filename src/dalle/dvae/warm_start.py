@@ -52,7 +52,8 @@ class WarmStartConfig:
         rate = optim.learning_rate.start
         warmup = min(50, self.updates - 1)
         constant = Schedule(shape="constant", start=rate, end=rate, updates=self.updates, warmup_updates=warmup)
-        return dataclasses.replace(optim, updates=self.updates, learning_rate=constant, validate_every=self.updates)
+        short = {"updates": self.updates, "learning_rate": constant, "plateau": None, "validate_every": self.updates}
+        return dataclasses.replace(optim, **short)
 
 
 class ContinuousAutoencoder(nn.Module):

@@ -16,7 +16,7 @@ from dalle.training.averaging import ExponentialMovingAverage
 from dalle.training.checkpoint import Checkpoint
 from dalle.training.log import Log
 from dalle.training.precision import autocast
-from dalle.training.schedules import Schedule
+from dalle.training.schedules import PlateauHalving, PlateauRule, Schedule
 
 R = TypeVar("R")
 Batch = Any
@@ -32,12 +32,15 @@ class OptimConfig:
     side, one core each, which for convolutions is much faster than several threads inside each of them: their backward
     pass spins at barriers and collapses as soon as anything else wants a core. The split is part of the arithmetic, so
     the weights do not depend on how many cores there are. Losses that compare the items of a batch need 1.
+
+    With a `plateau` rule the step size, then constant but for its warm-up, is halved as the training loss demands.
     """
 
     updates: int
     batch_size: int
     shards: int
     learning_rate: Schedule
+    plateau: PlateauRule | None
     betas: tuple[float, ...]
     eps: float
     weight_decay: float
@@ -55,6 +58,11 @@ class OptimConfig:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.batch_size % self.shards:
             raise ValueError(f"batch_size {self.batch_size} cannot be split into {self.shards} equal shards")
+        if self.plateau is not None and self.learning_rate.shape != "constant":
+            raise ValueError(
+                "plateau halves a step size that is constant after its warm-up, and learning_rate.shape is "
+                f"{self.learning_rate.shape}: make that constant, or plateau null"
+            )
         if len(self.betas) != 2:
             raise ValueError(f"betas must be two numbers, got {list(self.betas)}")
 
@@ -76,6 +84,7 @@ class TrainingState:
     model: nn.Module
     optimizer: torch.optim.Optimizer
     ema: ExponentialMovingAverage
+    plateau: PlateauHalving | None
     step: int = 0
     sums: dict[str, float] = field(default_factory=dict)  # metrics since the last report
     num_summed: int = 0
@@ -85,6 +94,7 @@ class TrainingState:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "ema": self.ema.state_dict(),
+            "plateau": self.plateau and self.plateau.state_dict(),
             "step": self.step,
             "sums": self.sums,
             "num_summed": self.num_summed,
@@ -94,6 +104,8 @@ class TrainingState:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.ema.load_state_dict(state["ema"])
+        if self.plateau is not None:
+            self.plateau.load_state_dict(state["plateau"])
         self.step, self.sums, self.num_summed = state["step"], state["sums"], state["num_summed"]
 
 
@@ -119,7 +131,7 @@ def train(
     Returns the last validation's metrics. A run that finds a checkpoint goes on from it and ends with the same weights.
     """
     ema = ExponentialMovingAverage(model, decay=optim.ema_decay, every=optim.ema_every)
-    state = TrainingState(model, adamw(model, optim), ema)
+    state = TrainingState(model, adamw(model, optim), ema, optim.plateau and PlateauHalving(optim.plateau))
     saved = checkpoint.load()
     if saved is not None:
         state.load_state_dict(saved)
@@ -198,7 +210,7 @@ def _update(
 ) -> None:
     state.model.train()
     for group in state.optimizer.param_groups:
-        group["lr"] = optim.learning_rate.at(state.step)
+        group["lr"] = optim.learning_rate.at(state.step) * (state.plateau.factor if state.plateau else 1)
     loss, metrics = _set_gradients(state, batch, loss_function, optim, options)
     if optim.clip_norm is not None:
         metrics["train/grad_norm"] = float(nn.utils.clip_grad_norm_(state.model.parameters(), optim.clip_norm))
@@ -206,6 +218,8 @@ def _update(
     if end_update is not None:
         end_update(state.step)
     state.ema.update(state.model, state.step)
+    if state.plateau is not None and state.step >= optim.learning_rate.warmup_updates:
+        state.plateau.see(loss)
     state.step += 1
     for name, value in {**metrics, "schedule/learning_rate": state.optimizer.param_groups[0]["lr"]}.items():
         state.sums[name] = state.sums.get(name, 0.0) + value
