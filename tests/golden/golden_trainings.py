@@ -85,6 +85,7 @@ PRIOR = TrainPriorConfig(
     bpe_dropout=0.2,
     image_loss_weight=0.875,
     loss_on_padding=False,
+    activation_checkpointing=False,
     optim=optim(ema_every=2),
 )
 CLIP = TrainClipConfig(

@@ -4,6 +4,7 @@ import torch
 from dalle.prior.masks import MASKS, image_mask, layer_masks
 from dalle.prior.model import Prior, PriorConfig, initialise, load_prior
 from dalle.training.model_folder import save_model
+from dalle.training.precision import autocast
 from tiny_priors import random_tokens, tiny_config, tiny_prior
 
 
@@ -202,3 +203,37 @@ def test_a_saved_prior_comes_back(tmp_path):
     text, image = random_tokens(prior.config, 2)
     assert loaded.config == prior.config
     assert torch.equal(loaded(text, image)[1], prior(text, image)[1])
+
+
+def kept_for_backward(prior, tokens):
+    """(bytes that a forward pass leaves for the backward pass beside the model's own, the gradients)."""
+    kept, own = {}, {value.data_ptr() for value in (*prior.parameters(), *prior.buffers())}
+
+    def keep(tensor):
+        kept[tensor.data_ptr()] = tensor.nbytes
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        loss = sum(logits.square().mean() for logits in prior(*tokens))
+    gradients = torch.autograd.grad(loss, list(prior.parameters()))
+    return sum(size for place, size in kept.items() if place not in own), gradients
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_activations_computed_twice_are_not_kept_and_give_the_same_gradients(precision):
+    """Kept of a layer is its input, and nothing else of it: the count grows by as much with every layer."""
+    bytes_a_layer = {}
+    for recompute in (False, True):
+        kept = {}
+        for layers in (4, 8):
+            prior = tiny_prior(grid_size=4, layers=layers)
+            prior.activation_checkpointing = recompute
+            with autocast("cpu", precision):
+                kept[layers], gradients = kept_for_backward(prior, random_tokens(prior.config, 3))
+            prior.activation_checkpointing = False
+            with autocast("cpu", precision):
+                _, expected = kept_for_backward(prior, random_tokens(prior.config, 3))
+            assert all(torch.equal(a, b) for a, b in zip(gradients, expected, strict=True))
+        bytes_a_layer[recompute] = (kept[8] - kept[4]) / 4
+    whole_input = 3 * (5 + 16) * 16 * 4  # float32 (3, T + G*G, D)
+    assert bytes_a_layer[True] <= whole_input < bytes_a_layer[False] / 10

@@ -1,3 +1,4 @@
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -80,6 +81,7 @@ def config(updates=60, **changes) -> TrainPriorConfig:
         "bpe_dropout": 0.0,
         "image_loss_weight": 7 / 8,
         "loss_on_padding": False,
+        "activation_checkpointing": False,
         "optim": optim,
     }
     return TrainPriorConfig(**{**values, **changes})
@@ -127,6 +129,15 @@ def test_resumed_equals_uninterrupted_bit_for_bit(store, tokenizer, tmp_path, mo
     )
     assert [a.equal(b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True)].count(False) == 0
     assert resumed_metrics == metrics
+
+
+def test_a_training_that_computes_activations_twice_ends_with_the_same_weights(store, tokenizer, tmp_path):
+    """Shard by shard in threads and in bf16, which the second computation has to find as the first did."""
+    few = dataclasses.replace(config().optim, updates=6, shards=2, precision="bf16")
+    once, metrics, _ = run(store, tokenizer, config(optim=few), tmp_path / "once")
+    twice, same, _ = run(store, tokenizer, config(optim=few, activation_checkpointing=True), tmp_path / "twice")
+    assert twice.activation_checkpointing and same == metrics
+    assert all(a.equal(b) for a, b in zip(once.parameters(), twice.parameters(), strict=True))
 
 
 def batches(store, tokenizer, *, bpe_dropout=0.5, text_length=8, seed=1) -> TrainingBatches:

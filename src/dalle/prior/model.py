@@ -7,6 +7,7 @@ from typing import Protocol
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from dalle.prior.attention import Block
 from dalle.prior.cache import Cache, LayerCache, slots_of
@@ -83,6 +84,7 @@ class Prior(nn.Module):
     def __init__(self, config: PriorConfig) -> None:
         super().__init__()
         self.config = config
+        self.activation_checkpointing = False  # how a training computes, not what: no part of the config
         width = config.width
         self.text_embedding = nn.Embedding(config.num_text_ids, width)
         self.text_positions = nn.Embedding(config.text_length, width)
@@ -111,7 +113,7 @@ class Prior(nn.Module):
         self._check("image", image_tokens, self.config.num_positions, self.config.codebook_size)
         hidden = torch.cat([self._embed_text(text_tokens), self._embed_image(image_tokens)], 1)
         for name, block in zip(self.config.masks, self.blocks, strict=True):
-            hidden = block(hidden, self.layouts[name])
+            hidden = run_block(block, hidden, self.layouts[name], recompute=self.activation_checkpointing)
         text_hidden, image_hidden = self.final_norm(hidden).split([self.config.text_length, self.config.num_positions], 1)
         return text_hidden, image_hidden
 
@@ -164,6 +166,14 @@ class Prior(nn.Module):
         if low < 0 or high >= num_ids:
             token = high if high >= num_ids else low
             raise ValueError(f"{kind} token {token} is outside this prior's vocabulary, 0 to {num_ids - 1}")
+
+
+def run_block(block: Block, hidden: Tensor, layout: Layout, *, recompute: bool) -> Tensor:
+    """`block(hidden, layout)`; with `recompute` the backward pass computes its activations again instead of finding them kept."""
+    if not recompute:
+        return block(hidden, layout)
+    # a block draws nothing, and the generators' states are the process's: a shard's thread must not set them back
+    return checkpoint(block, hidden, layout, use_reentrant=False, preserve_rng_state=False)
 
 
 def shifted_right(start: Tensor, embedded: Tensor) -> Tensor:
