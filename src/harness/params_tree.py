@@ -11,6 +11,7 @@ from dalle.data.filtering.rules import FilterConfig
 from dalle.dvae.train import TrainDVAEConfig
 from dalle.evaluation.features import NETWORKS
 from dalle.evaluation.sweep import EvaluateConfig
+from dalle.generation.encoding import Codes
 from dalle.generation.sampling import SampleConfig
 from dalle.miniworld.corpora import MiniworldConfig
 from dalle.prior.train import TrainPriorConfig
@@ -48,9 +49,14 @@ class TrainTokenizerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PrecomputeTokensConfig:
-    """`views` crops of each image are stored: the first is the evaluation crop, the others are drawn by Listing 2."""
+    """`views` crops of each image are stored: the first is the evaluation crop, the others are drawn by Listing 2.
+
+    `codes` of a crop are the most probable ones, as in the paper, or `sampled` from the encoder's distribution, whose entropy
+    is then in every loss of the prior: losses on one kind of codes do not compare with losses on the other.
+    """
 
     views: int
+    codes: Codes
     batch_size: int
     precision: Literal["bf16", "fp32"]
 

@@ -1,37 +1,65 @@
-"""Images to the tokens that the prior is trained on (PAPER 2.2: the most probable code of each cell, no Gumbel noise)."""
+"""Images to the tokens a prior is trained on: the most probable code of each cell (PAPER 2.2), or one drawn (its note 6)."""
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from dalle.data.images import evaluation_crop, load_image, prior_crop
 from dalle.dvae.model import DVAE
+from dalle.generation.categorical import draw_indices
 from dalle.progress import track
 from dalle.randomness import numpy_generator
 from dalle.training.precision import autocast
 
+Codes = Literal["argmax", "sampled"]
+
 
 @torch.inference_mode()
-def encode_images(dvae: DVAE, images: np.ndarray, *, batch_size: int, device: str, precision: str) -> np.ndarray:
-    """uint8 (N, H, W, 3) -> uint16 (N, G*G) in raster order."""
+def encode_images(
+    dvae: DVAE, images: np.ndarray, *, batch_size: int, device: str, precision: str, uniform: np.ndarray | None = None
+) -> np.ndarray:
+    """uint8 (N, H, W, 3) -> uint16 (N, G*G) in raster order: the most probable codes.
+
+    With `uniform` (N, G*G) in [0, 1) they are draws from the encoder's distribution q(codes | images), each decided by its
+    number there.
+    """
     dvae.to(device).eval()
     image_tokens = np.empty((len(images), dvae.config.grid_size**2), dtype=np.uint16)
     for start in range(0, len(images), batch_size):
-        batch = torch.from_numpy(images[start : start + batch_size]).to(device).permute(0, 3, 1, 2).float() / 255
+        rows = slice(start, start + batch_size)
+        batch = torch.from_numpy(images[rows]).to(device).permute(0, 3, 1, 2).float() / 255
         with autocast(device, precision):
-            codes = dvae.encode(batch)
-        image_tokens[start : start + batch_size] = codes.flatten(1).cpu().numpy()
+            codes = dvae.encode(batch).flatten(1) if uniform is None else _sampled(dvae, batch, uniform[rows])
+        image_tokens[rows] = codes.cpu().numpy()
     return image_tokens
 
 
+def _sampled(dvae: DVAE, images: Tensor, uniform: np.ndarray) -> Tensor:
+    """Codes (B, G*G) at these numbers; one image at a time, whose cumulative distributions in float64 are many enough."""
+    cells = dvae.code_logits(images).flatten(2).transpose(1, 2)
+    numbers = torch.from_numpy(uniform).to(images.device)
+    return torch.stack([draw_indices(logits.softmax(-1), row) for logits, row in zip(cells, numbers, strict=True)])
+
+
 def encode_views(
-    dvae: DVAE, manifest: pd.DataFrame, *, num_views: int, seed: int, batch_size: int, device: str, precision: str
+    dvae: DVAE,
+    manifest: pd.DataFrame,
+    *,
+    num_views: int,
+    codes: Codes,
+    seed: int,
+    batch_size: int,
+    device: str,
+    precision: str,
 ) -> np.ndarray:
     """Image tokens of several crops of every pair's image, uint16 (P, V, G*G): the evaluation crop, then draws of Listing 2.
 
-    A view is a function of (seed, image id, view), so pairs that share an image share its tokens.
+    `codes` says which: the most probable ones, or one draw from the encoder's distribution for every view. A view and its
+    draw are functions of (seed, image id, view), so pairs that share an image share its tokens.
     """
     size, grid = dvae.config.image_size, dvae.config.grid_size
     places = list(zip(manifest.image_id, manifest.file, manifest.offset, manifest.num_bytes, strict=True))
@@ -44,9 +72,15 @@ def encode_views(
         crops += [prior_crop(image, size, numpy_generator(seed, "view", place[0], view)) for view in range(1, num_views)]
         return np.stack(crops)
 
+    def uniform(place: tuple[str, int, int, int]) -> np.ndarray:
+        return np.stack([numpy_generator(seed, "codes", place[0], view).random(grid * grid) for view in range(num_views)])
+
+    settings = {"device": device, "precision": precision}
     with ThreadPoolExecutor() as pool:
         for start in track(range(0, len(places), chunk), what="tokens", unit=f"x {chunk} pairs"):
-            images = np.concatenate(list(pool.map(views, places[start : start + chunk])))
-            tokens = encode_images(dvae, images, batch_size=len(images), device=device, precision=precision)
+            part = places[start : start + chunk]
+            images = np.concatenate(list(pool.map(views, part)))
+            numbers = np.concatenate(list(map(uniform, part))) if codes == "sampled" else None
+            tokens = encode_images(dvae, images, batch_size=len(images), uniform=numbers, **settings)
             image_tokens[start : start + chunk] = tokens.reshape(-1, num_views, grid * grid)
     return image_tokens

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dalle.generation.categorical import draw_indices
 from dalle.prior.cache import Cache
 from dalle.prior.model import Prior
 from dalle.progress import track
@@ -85,13 +86,8 @@ def uniforms(seed: int, caption_ids: Sequence[str], candidates: Sequence[int], n
 
 
 def draw_tokens(logits: Tensor, uniform: Tensor, *, temperature: float, top_k: int | None, top_p: float | None) -> Tensor:
-    """Tokens (B,) of logits (B, K): the inverse of the cumulative distribution at `uniform` (B,), summed in float64."""
-    probabilities = filtered(logits.float() / temperature, top_k, top_p).softmax(-1)
-    cumulative = probabilities.cumsum(-1, dtype=torch.float64)
-    total = cumulative[:, -1:]
-    # strictly below the total, so that the token found has a probability above 0
-    target = torch.minimum(uniform[:, None].to(total) * total, torch.nextafter(total, torch.zeros_like(total)))
-    return torch.searchsorted(cumulative, target, right=True).squeeze(1)
+    """Tokens (B,) of logits (B, K), drawn at `uniform` (B,) in [0, 1) after temperature, top-k and top-p."""
+    return draw_indices(filtered(logits.float() / temperature, top_k, top_p).softmax(-1), uniform)
 
 
 def filtered(logits: Tensor, top_k: int | None, top_p: float | None) -> Tensor:
