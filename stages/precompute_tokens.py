@@ -12,6 +12,7 @@ from dalle.dvae.model import load_dvae
 from dalle.dvae.quality import codebook_use
 from dalle.generation.encoding import encode_views
 from dalle.randomness import derive_seed
+from dalle.training.model_folder import weights_sha256
 from harness.stage import Stage, run_stage
 
 
@@ -32,7 +33,8 @@ def main(stage: Stage) -> None:
     )
     stage.throughput(images_per_second=len(pairs) * config.views / (time.monotonic() - start))
     with stage.output("data/tokens") as folder:
-        write_token_store(folder, image_tokens, pairs, dvae.config.codebook_size, dvae.config.grid_size)
+        sizes = dvae.config.codebook_size, dvae.config.grid_size
+        write_token_store(folder, image_tokens, pairs, *sizes, weights_sha256(Path("models/dvae")))
     used, perplexity = codebook_use(torch.from_numpy(np.bincount(image_tokens.ravel(), minlength=dvae.config.codebook_size)))
     stage.finish(
         {

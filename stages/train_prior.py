@@ -7,11 +7,11 @@ import numpy as np
 import torch
 
 from dalle.data.bpe import CaptionTokenizer, pad_text_tokens
-from dalle.data.token_store import TokenStore, open_token_store
+from dalle.data.token_store import TokenStore, open_token_store, require_dvae
 from dalle.prior.model import Prior
 from dalle.prior.train import train_prior
 from dalle.randomness import derive_seed
-from dalle.training.model_folder import save_model
+from dalle.training.model_folder import save_model, weights_sha256
 from harness.stage import Stage, run_stage
 
 NUM_SHOWN = 8
@@ -20,6 +20,7 @@ NUM_SHOWN = 8
 def main(stage: Stage) -> None:
     config = stage.params.train_prior
     store, tokenizer = open_token_store(Path("data/tokens")), CaptionTokenizer.load(Path("models/tokenizer"))
+    require_dvae(store, weights_sha256(Path("models/dvae")))
     prior, metrics = train_prior(
         store,
         tokenizer,

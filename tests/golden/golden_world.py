@@ -44,7 +44,7 @@ def golden_store() -> TokenStore:
         halves = np.repeat([[upper], [lower]], GRID_SIZE // 2, axis=0)
         tokens[index] = halves * len(COLOURS) + rng.integers(0, 3, tokens[index].shape)
         rows.append({"pair_id": str(index), "image_id": str(index), "caption": caption, "split": split_of(index)})
-    return TokenStore(tokens.reshape(NUM_PAIRS, VIEWS, -1), pd.DataFrame(rows), CODEBOOK_SIZE, GRID_SIZE)
+    return TokenStore(tokens.reshape(NUM_PAIRS, VIEWS, -1), pd.DataFrame(rows), CODEBOOK_SIZE, GRID_SIZE, "none")
 
 
 def _picture(caption: str, index: int) -> np.ndarray:

@@ -207,7 +207,7 @@ def test_evaluated_pairs_are_spread_and_their_truncation_counted(store, tokenize
 
 def test_on_a_written_store_with_a_learned_tokenizer(store, tmp_path):
     captions = [f"a red square number {caption}" for caption in store.pairs["caption"]]
-    write_token_store(tmp_path / "tokens", store.image_tokens, store.pairs.assign(caption=captions), 8, 3)
+    write_token_store(tmp_path / "tokens", store.image_tokens, store.pairs.assign(caption=captions), 8, 3, "none")
     tokenizer = train_tokenizer(captions, vocab_size=260)
     prior, metrics, _ = run(
         open_token_store(tmp_path / "tokens"), tokenizer, config(updates=3, bpe_dropout=0.1, text_length=20), tmp_path

@@ -1,4 +1,5 @@
 import json
+import subprocess
 from dataclasses import dataclass
 
 import pytest
@@ -6,7 +7,7 @@ import torch
 from torch import nn
 
 from dalle.config import ConfigError
-from dalle.training.model_folder import load_model, save_model
+from dalle.training.model_folder import load_model, save_model, weights_sha256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,3 +100,10 @@ def test_a_config_of_another_kind_is_named(folder, mapping, message):
     (folder / "config.json").write_text(json.dumps(mapping))
     with pytest.raises(ConfigError, match=message):
         load_model(Toy, ToyConfig, folder)
+
+
+def test_weights_are_known_by_their_digest(folder):
+    printed = subprocess.run(["sha256sum", folder / "model.safetensors"], capture_output=True, text=True, check=True).stdout
+    assert weights_sha256(folder) == printed.split()[0]
+    with pytest.raises(ValueError, match="model.safetensors: missing"):
+        weights_sha256(folder.parent)

@@ -19,16 +19,20 @@ _CHUNK_BYTES = 2**24
 
 @dataclass(frozen=True)
 class TokenStore:
-    """`image_tokens`: uint16 (P, V, G*G), V views of each of P pairs, memory-mapped; `pairs`: their captions, row by row."""
+    """`image_tokens`: uint16 (P, V, G*G), V views of each of P pairs, memory-mapped; `pairs`: their captions, row by row.
+
+    `dvae_sha256` is the digest of the weights that made the tokens: to another dVAE they mean nothing.
+    """
 
     image_tokens: np.ndarray
     pairs: pd.DataFrame
     codebook_size: int
     grid_size: int
+    dvae_sha256: str
 
 
 def write_token_store(
-    folder: Path | str, image_tokens: np.ndarray, pairs: pd.DataFrame, codebook_size: int, grid_size: int
+    folder: Path | str, image_tokens: np.ndarray, pairs: pd.DataFrame, codebook_size: int, grid_size: int, dvae_sha256: str
 ) -> None:
     """Write uint16 (P, V, G*G) tokens and `pairs` with `pair_id, image_id, caption, split`; equal input gives equal bytes.
 
@@ -47,6 +51,7 @@ def write_token_store(
         "views": image_tokens.shape[1],
         "codebook_size": codebook_size,
         "grid_size": grid_size,
+        "dvae_sha256": dvae_sha256,
         "crc32": {name: _crc32(folder / f"{name}.partial") for name in _FILES},
     }
     (folder / "store.json.partial").write_text(json.dumps(description, indent=2) + "\n")
@@ -74,7 +79,16 @@ def open_token_store(folder: Path | str) -> TokenStore:
     if image_tokens.shape != shape or len(pairs) != len(image_tokens):
         found = f"{image_tokens.shape} tokens and {len(pairs)} pairs"
         raise ValueError(f"{folder / 'store.json'}: says {shape} tokens, the files hold {found}")
-    return TokenStore(image_tokens, pairs, codebook_size, grid_size)
+    return TokenStore(image_tokens, pairs, codebook_size, grid_size, description["dvae_sha256"])
+
+
+def require_dvae(store: TokenStore, dvae_sha256: str) -> None:
+    """A `ValueError` where the dVAE with these weights is not the one that made the tokens."""
+    if store.dvae_sha256 != dvae_sha256:
+        raise ValueError(
+            f"the token store was made with another dVAE: its weights had the sha256 {store.dvae_sha256}, those given have "
+            f"{dvae_sha256}; precompute the tokens again, or put the dVAE back that they were made with"
+        )
 
 
 def _check_tokens(image_tokens: np.ndarray, pairs: pd.DataFrame, codebook_size: int, grid_size: int) -> None:
@@ -96,7 +110,7 @@ def _check_tokens(image_tokens: np.ndarray, pairs: pd.DataFrame, codebook_size: 
 def _read_description(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"{path}: missing; either no token store, or its writing was interrupted: write the tokens again")
-    keys = {"num_pairs", "views", "codebook_size", "grid_size", "crc32"}
+    keys = {"num_pairs", "views", "codebook_size", "grid_size", "dvae_sha256", "crc32"}
     try:
         description = json.loads(path.read_text())
     except ValueError as error:

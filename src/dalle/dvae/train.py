@@ -1,7 +1,6 @@
 """Stage 1: maximise the evidence lower bound over images, with a uniform prior over the codes (PAPER 2.1, A.2)."""
 
 import dataclasses
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from dalle.randomness import derive_seed
 from dalle.training.checkpoint import Checkpoint
 from dalle.training.log import Log
 from dalle.training.loop import OptimConfig, RunOptions, train
+from dalle.training.model_folder import weights_sha256
 from dalle.training.schedules import Schedule
 
 SCRATCH = "scratch"
@@ -170,8 +170,7 @@ def load_start(dvae: DVAE, folder: Path, sha256: str) -> None:
     weights = folder / "model.safetensors"
     if not weights.is_file():
         raise ValueError(f"train_dvae.init: {folder} has no {weights.name}; dalle convert-dvae writes such a folder")
-    with open(weights, "rb") as file:
-        actual = hashlib.file_digest(file, "sha256").hexdigest()
+    actual = weights_sha256(folder)
     if actual != sha256.lower():
         raise ValueError(f"train_dvae.init_sha256: {weights} has the sha256 {actual}, not {sha256}")
     found = load_dvae(folder)

@@ -1,5 +1,6 @@
 """A model on disk: a folder with `config.json` and `model.safetensors`, rebuilt from the folder alone."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +34,15 @@ def load_model(build: Callable[[Any], M], config_class: type, folder: Path) -> M
     except (SafetensorError, RuntimeError) as error:
         raise ValueError(f"{folder / 'model.safetensors'}: does not fit its config.json: {error}") from None
     return model.eval()
+
+
+def weights_sha256(folder: Path) -> str:
+    """The digest by which a model is known, as `sha256sum model.safetensors` prints it; a missing file is a `ValueError`."""
+    path = folder / "model.safetensors"
+    if not path.is_file():
+        raise ValueError(f"{path}: missing; a model folder holds config.json and model.safetensors")
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read_json(path: Path) -> Any:
