@@ -1,14 +1,16 @@
 """N candidates for each of a domain's evaluation captions, as image tokens (2.6)."""
 
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from dalle.data.bpe import CaptionTokenizer, pad_text_tokens
+from dalle.data.bpe import CaptionTokenizer
 from dalle.data.evaluation_captions import choose_captions, evaluation_pairs
 from dalle.data.manifest import read_manifest
+from dalle.data.text_tokens import caption_text_tokens
 from dalle.generation.sampling import sample_candidates
 from dalle.prior.model import load_prior
 from dalle.randomness import derive_seed
@@ -23,12 +25,19 @@ def main(stage: Stage) -> None:
     )
     tokenizer = CaptionTokenizer.load(Path("models/tokenizer"))
     prior = load_prior(Path("models/prior"))
-    token_lists = [tokenizer.encode(caption) for caption in captions["caption"]]
-    text_tokens, num_truncated = pad_text_tokens(token_lists, prior.config.text_length, tokenizer.vocab_size)
+    text = caption_text_tokens(
+        tokenizer,
+        captions["caption_id"].tolist(),
+        captions["caption"].tolist(),
+        text_length=prior.config.text_length,
+        long_captions=config.long_captions,
+    )
+    if text.warning:
+        print(f"WARNING sample@{domain}: {text.warning}", file=sys.stderr)
     start = time.monotonic()
     candidates = sample_candidates(
         prior,
-        torch.from_numpy(text_tokens),
+        torch.from_numpy(text.text_tokens),
         captions["caption_id"].tolist(),
         num_candidates=config.candidates,
         temperature=config.temperature,
@@ -45,7 +54,7 @@ def main(stage: Stage) -> None:
         folder.mkdir(parents=True)
         np.save(folder / "candidates.npy", candidates)
         captions.to_csv(folder / "captions.csv", index=False)
-    stage.finish({"images/total": images, "captions/total": len(captions), "captions/truncated": num_truncated})
+    stage.finish({"images/total": images, "captions/total": len(captions), "captions/truncated": text.num_truncated})
 
 
 if __name__ == "__main__":

@@ -164,6 +164,12 @@ def test_what_cannot_be_sampled_is_named(prior, text):
         sample(prior, text, prefix=torch.full((3, 2), 13))
     with pytest.raises(ValueError, match="prefix has shape"):
         sample(prior, text, prefix=torch.zeros(2, 3, dtype=torch.int64))
+    with pytest.raises(ValueError, match=r"prefix has shape \(3, 17\), expected \(captions, image tokens\) = \(3, '0 to 16'\)"):
+        sample(prior, text, prefix=torch.zeros(3, 17, dtype=torch.int64))
+    with pytest.raises(ValueError, match="num_candidates and batch_size must be at least 1, got 0 and 64"):
+        sample(prior, text, num_candidates=0)
+    with pytest.raises(ValueError, match="num_candidates and batch_size must be at least 1, got 5 and 0"):
+        sample(prior, text, batch_size=0)
     with pytest.raises(ValueError, match="text tokens have shape"):
         sample(prior, torch.zeros(3, 6, dtype=torch.int64))
 
@@ -180,6 +186,7 @@ def test_what_cannot_be_sampled_is_named(prior, text):
 )
 def test_configs_that_draw_nothing(change, message):
     values = {"candidates": 4, "temperature": 1.0, "top_k": None, "top_p": None, "batch_size": 8, "precision": "fp32"}
+    values["long_captions"] = "truncate"
     SampleConfig(**values)
     with pytest.raises(ValueError, match=message):
         SampleConfig(**{**values, **change})

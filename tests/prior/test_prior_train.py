@@ -227,6 +227,7 @@ def test_stores_that_cannot_be_trained_on(store, tokenizer, tmp_path):
     refused("holds 9 tokens an image, its grid of side 4 needs 16", grid_size=4)
     refused("no pairs in the split 'valid'", pairs=store.pairs.assign(split="train"))
     refused("no pairs in the split 'train'", pairs=store.pairs.assign(split="valid"))
+    refused(r"80 of 80 captions have no text \('pair-0', 'pair-1', 'pair-2', ...\)", pairs=store.pairs.assign(caption=" "))
 
 
 @pytest.mark.parametrize(

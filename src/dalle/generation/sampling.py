@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dalle.data.text_tokens import LongCaptions
 from dalle.generation.categorical import draw_indices
 from dalle.prior.cache import Cache
 from dalle.prior.model import Prior
@@ -21,9 +22,11 @@ from dalle.training.precision import autocast
 class SampleConfig:
     """The `sample` section: the paper draws 512 candidates at temperature 1, with neither top-k nor top-p.
 
-    `batch_size` candidates are decoded at once; in fp32 it changes nothing but speed and memory.
+    Captions longer than the prior's text are cut (`truncate`) or an error (`refuse`). `batch_size` candidates are decoded at
+    once; in fp32 it changes nothing but speed and memory.
     """
 
+    long_captions: LongCaptions
     candidates: int
     temperature: float
     top_k: int | None
@@ -59,6 +62,8 @@ def sample_candidates(
     With `prefix`, (C, n) image tokens, every candidate of a caption begins with that caption's row and is completed (Fig. 2d).
     """
     check_filters(temperature, top_k, top_p)
+    if num_candidates < 1 or batch_size < 1:
+        raise ValueError(f"num_candidates and batch_size must be at least 1, got {num_candidates} and {batch_size}")
     _check_captions(prior, text_tokens, caption_ids, prefix)
     prior.to(device).eval()
     if prefix is None:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from dalle.data.bpe import CaptionTokenizer, pad_text_tokens
+from dalle.data.text_tokens import refuse_empty
 from dalle.data.token_store import TokenStore
 from dalle.randomness import batch_indices, numpy_generator
 
@@ -64,13 +65,14 @@ class EvaluatedPairs:
 
 
 def check_store(store: TokenStore) -> None:
-    """A `ValueError` where an image has another number of tokens than the grid has cells, or a split is empty."""
+    """A `ValueError` where an image has another number of tokens than the grid has cells, or a split or a caption is empty."""
     num_tokens, num_cells = store.image_tokens.shape[-1], store.grid_size**2
     if num_tokens != num_cells:
         raise ValueError(f"the store holds {num_tokens} tokens an image, its grid of side {store.grid_size} needs {num_cells}")
     for split in ("train", "valid"):
         if not (store.pairs["split"] == split).any():
             raise ValueError(f"the token store has no pairs in the split {split!r}: both 'train' and 'valid' are needed")
+    refuse_empty(store.pairs["pair_id"].tolist(), store.pairs["caption"].tolist())
 
 
 def rows_of(store: TokenStore, split: str) -> np.ndarray:
