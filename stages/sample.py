@@ -1,5 +1,6 @@
 """N candidates for each of a domain's evaluation captions, as image tokens (2.6)."""
 
+import math
 import sys
 import time
 from pathlib import Path
@@ -34,7 +35,7 @@ def main(stage: Stage) -> None:
     )
     if text.warning:
         print(f"WARNING sample@{domain}: {text.warning}", file=sys.stderr)
-    start = time.monotonic()
+    resumed, start = any(stage.scratch.iterdir()), time.monotonic()
     candidates = sample_candidates(
         prior,
         torch.from_numpy(text.text_tokens),
@@ -47,9 +48,10 @@ def main(stage: Stage) -> None:
         batch_size=config.batch_size,
         device=stage.options.device,
         precision=config.precision,
+        work_folder=stage.scratch,
     )
     images = candidates.shape[0] * candidates.shape[1]
-    stage.throughput(images_per_second=images / (time.monotonic() - start))
+    stage.throughput(images_per_second=math.nan if resumed else images / (time.monotonic() - start))
     with stage.output(f"samples/{domain}") as folder:
         folder.mkdir(parents=True)
         np.save(folder / "candidates.npy", candidates)

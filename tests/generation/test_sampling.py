@@ -110,6 +110,29 @@ def test_bf16_draws_the_same_twice(prior, text):
     np.testing.assert_array_equal(sample(prior, text, precision="bf16"), sample(prior, text, precision="bf16"))
 
 
+def test_what_was_drawn_before_a_kill_is_not_drawn_again(prior, text, tmp_path, monkeypatch):
+    expected, prefill, asked = sample(prior, text), prior.prefill, []
+
+    def counting(tokens):
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        asked.append(tokens.tolist())
+        return prefill(tokens)
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        monkeypatch.setattr(prior, "prefill", counting)
+        with pytest.raises(KeyboardInterrupt):
+            sample(prior, text, batch_size=5, work_folder=tmp_path)
+        (tmp_path / ".captions-2-3.npy").write_bytes(b"half a file")  # as a killed process leaves it
+        asked.clear()
+        np.testing.assert_array_equal(sample(prior, text, batch_size=5, work_folder=tmp_path), expected)
+        assert asked == [text[2:].tolist()]
+    finally:
+        torch.set_num_threads(threads)
+
+
 def test_top_k_of_one_is_the_likeliest_token_at_every_step(prior, text):
     greedy = sample(prior, text, num_candidates=2, top_k=1)
     with torch.no_grad():

@@ -1,8 +1,11 @@
 """Drawing image tokens for captions from a prior, each candidate a function of (seed, caption, candidate) alone (PAPER 5)."""
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -55,11 +58,14 @@ def sample_candidates(
     device: str,
     precision: Literal["bf16", "fp32"] = "bf16",
     prefix: Tensor | None = None,
+    work_folder: Path | None = None,
 ) -> np.ndarray:
     """Image tokens of `num_candidates` images for each caption, uint16 (C, N, G*G); `prior` is moved to `device`.
 
     `text_tokens` is (C, T). Candidate n of a caption depends on seed, caption id, n and text, never on what else is drawn.
     With `prefix`, (C, n) image tokens, every candidate of a caption begins with that caption's row and is completed (Fig. 2d).
+    With `work_folder`, a folder of this call's own that outlives a killed process, what was drawn before is not drawn again.
+    On a CPU groups of captions are drawn side by side, each on one core.
     """
     check_filters(temperature, top_k, top_p)
     if num_candidates < 1 or batch_size < 1:
@@ -69,19 +75,47 @@ def sample_candidates(
     if prefix is None:
         prefix = text_tokens.new_empty(len(caption_ids), 0)
     draw = partial(draw_tokens, temperature=temperature, top_k=top_k, top_p=top_p)
+
+    def sample_group(captions: slice) -> np.ndarray:
+        parts = []
+        # autocast keeps the weights it has cast, but not in inference mode
+        with torch.no_grad(), autocast(device, precision):
+            text_cache = prior.prefill(text_tokens[captions].to(device))
+            for candidates in _slices(num_candidates, batch_size):
+                numbers = range(num_candidates)[candidates]
+                uniform = torch.from_numpy(uniforms(seed, caption_ids[captions], numbers, prior.config.num_positions))
+                given = prefix[captions].repeat_interleave(len(numbers), 0).to(device)
+                drawn = _decode(prior, text_cache.for_candidates(len(numbers)), uniform.to(device), given, draw)
+                parts.append(drawn.cpu().numpy().astype(np.uint16).reshape(-1, len(numbers), drawn.shape[1]))
+        return np.concatenate(parts, axis=1)
+
+    groups = _slices(len(caption_ids), max(1, batch_size // num_candidates))
     image_tokens = np.empty((len(caption_ids), num_candidates, prior.config.num_positions), dtype=np.uint16)
-    chunks = _chunks(len(caption_ids), num_candidates, batch_size)
-    # autocast keeps the weights it has cast, but not in inference mode
-    with torch.no_grad(), autocast(device, precision):
-        for captions, candidates in track(chunks, what="sample", unit="batches", total=len(chunks)):
-            if candidates.start == 0:
-                text_cache = prior.prefill(text_tokens[captions].to(device))
-            numbers = range(num_candidates)[candidates]
-            uniform = torch.from_numpy(uniforms(seed, caption_ids[captions], numbers, prior.config.num_positions)).to(device)
-            given = prefix[captions].repeat_interleave(len(numbers), 0).to(device)
-            drawn = _decode(prior, text_cache.for_candidates(len(numbers)), uniform, given, draw)
-            image_tokens[captions, candidates] = drawn.cpu().numpy().reshape(-1, len(numbers), drawn.shape[1])
+    sampled = side_by_side(lambda group: _once(work_folder, group, sample_group), groups, device)
+    for captions, drawn in zip(groups, track(sampled, what="sample", unit="batches", total=len(groups)), strict=True):
+        image_tokens[captions] = drawn
     return image_tokens
+
+
+def side_by_side(work: Callable[[slice], np.ndarray], groups: Sequence[slice], device: str) -> Iterator[np.ndarray]:
+    """`work` of each group, in order: on a CPU in as many threads as torch has, each with one; elsewhere one after the other."""
+    if device != "cpu":
+        yield from map(work, groups)
+        return
+    with ThreadPoolExecutor(torch.get_num_threads(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        yield from pool.map(work, groups)
+
+
+def _once(folder: Path | None, captions: slice, work: Callable[[slice], np.ndarray]) -> np.ndarray:
+    """`work(captions)`, or what an earlier process has kept of it in `folder`."""
+    if folder is None:
+        return work(captions)
+    file = folder / f"captions-{captions.start}-{captions.stop}.npy"
+    if not file.exists():
+        temporary = file.with_name(f".{file.name}")
+        np.save(temporary, work(captions))
+        os.replace(temporary, file)
+    return np.load(file)
 
 
 def uniforms(seed: int, caption_ids: Sequence[str], candidates: Sequence[int], num_positions: int) -> np.ndarray:
@@ -127,15 +161,6 @@ def _decode(prior: Prior, cache: Cache, uniform: Tensor, prefix: Tensor, draw: C
         if position >= prefix.shape[1]:
             image_tokens[:, position] = draw(logits, uniform[:, position])
     return image_tokens
-
-
-def _chunks(num_captions: int, num_candidates: int, batch_size: int) -> list[tuple[slice, slice]]:
-    """Captions times candidates as rectangles of at most `batch_size`: whole captions if they fit, else parts of one."""
-    return [
-        (captions, candidates)
-        for captions in _slices(num_captions, max(1, batch_size // num_candidates))
-        for candidates in _slices(num_candidates, batch_size)
-    ]
 
 
 def _slices(total: int, size: int) -> list[slice]:
