@@ -6,14 +6,16 @@ import tarfile
 import pytest
 from PIL import Image
 
-from dalle.miniworld.corpora import MiniworldConfig, render_coco, render_cub, render_web
+from dalle.miniworld.corpora import MiniworldConfig, render_coco, render_cub, render_panels, render_web
 
 SEED = 7
 
 
 @pytest.fixture(scope="session")
 def config():
-    return MiniworldConfig(web_pairs=400, coco_train_images=20, coco_val_images=100, cub_species=8, cub_images_per_species=25)
+    return MiniworldConfig(
+        web_pairs=400, coco_train_images=20, coco_val_images=100, cub_species=8, cub_images_per_species=25, panels=12
+    )
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +24,7 @@ def world(tmp_path_factory, config):
     render_web(config, SEED, root / "web")
     render_coco(config, SEED, root / "coco")
     render_cub(config, SEED, root / "cub")
+    render_panels(config, SEED, root / "panels")
     return root
 
 

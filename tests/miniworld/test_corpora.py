@@ -8,8 +8,8 @@ from PIL import Image
 
 from dalle.miniworld.birds import draw_species
 from dalle.miniworld.captions import parse_caption
-from dalle.miniworld.corpora import MiniworldConfig, read_truth, render_coco, render_cub, render_web
-from dalle.miniworld.items import TRUTH_COLUMNS
+from dalle.miniworld.corpora import MiniworldConfig, read_truth, render_coco, render_cub, render_panels, render_web
+from dalle.miniworld.items import TRUTH_COLUMNS, panels_of
 from dalle.miniworld.parallel import map_in_order
 from dalle.miniworld.reader import read_scene
 from dalle.miniworld.vocabulary import HELDOUT
@@ -19,9 +19,13 @@ from dalle.miniworld.web_plan import WebItem
 SEED = 7
 
 
-@pytest.mark.parametrize(("corpus", "render"), [("web", render_web), ("coco", render_coco), ("cub", render_cub)])
+@pytest.mark.parametrize(
+    ("corpus", "render"), [("web", render_web), ("coco", render_coco), ("cub", render_cub), ("panels", render_panels)]
+)
 def test_rendering_twice_gives_the_same_bytes(tmp_path, corpus, render):
-    tiny = MiniworldConfig(web_pairs=60, coco_train_images=5, coco_val_images=10, cub_species=3, cub_images_per_species=4)
+    tiny = MiniworldConfig(
+        web_pairs=60, coco_train_images=5, coco_val_images=10, cub_species=3, cub_images_per_species=4, panels=4
+    )
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
         render(tiny, SEED, tmp_path / name / corpus)
@@ -34,19 +38,21 @@ def test_rendering_twice_gives_the_same_bytes(tmp_path, corpus, render):
 
 
 def test_many_processes_give_what_one_gives():
-    items = [WebItem(index=index, kind=("scene", "bird", "distractor")[index % 3]) for index in range(256)]
+    items = [WebItem(index=index, kind=("scene", "bird", "distractor", "panels")[index % 4]) for index in range(256)]
     make = partial(make_pair, species=list(draw_species(4, SEED)), seed=SEED)
-    assert list(map_in_order(make, items))[::8] == [make(item) for item in items[::8]]
+    assert list(map_in_order(make, items))[::7] == [make(item) for item in items[::7]]
 
 
 def test_growing_one_corpus_leaves_the_items_of_the_others_alone(world, tmp_path, config):
-    fewer = MiniworldConfig(web_pairs=60, coco_train_images=3, coco_val_images=4, cub_species=2, cub_images_per_species=3)
+    fewer = MiniworldConfig(
+        web_pairs=60, coco_train_images=3, coco_val_images=4, cub_species=2, cub_images_per_species=3, panels=1
+    )
     render_coco(fewer, SEED, tmp_path / "coco")
     for path in (tmp_path / "coco").rglob("*.jpg"):
         assert path.read_bytes() == (world / "coco" / path.relative_to(tmp_path / "coco")).read_bytes()
 
 
-@pytest.mark.parametrize("corpus", ["web", "coco", "cub"])
+@pytest.mark.parametrize("corpus", ["web", "coco", "cub", "panels"])
 def test_truth_has_its_columns_and_unique_pairs(world, corpus):
     truth = read_truth(corpus, world / corpus)
     assert tuple(truth.columns) == TRUTH_COLUMNS
@@ -59,7 +65,10 @@ def test_truth_of_a_folder_that_is_not_ours_is_an_error(tmp_path):
         read_truth("coco", tmp_path)
     with pytest.raises(ValueError, match="render it first"):
         read_truth("web", tmp_path)
-    with pytest.raises(ValueError, match="web, coco, cub"):
+    (tmp_path / "captions.jsonl").write_text('{"file": "cat.jpg", "caption": "a cat"}\n')
+    with pytest.raises(ValueError, match="render it first"):
+        read_truth("panels", tmp_path)
+    with pytest.raises(ValueError, match="web, coco, cub, panels"):
         read_truth("flickr", tmp_path)
 
 
@@ -103,6 +112,23 @@ def test_heldout_combinations_are_in_coco_only(world):
     assert shares["coco"] == pytest.approx(0.30, abs=0.13)
 
 
+def test_heldout_combinations_are_in_no_panels_at_all(world):
+    for corpus in ("web", "panels"):
+        truth = read_truth(corpus, world / corpus)
+        panels = truth[truth.kind == "panels"].attributes.map(panels_of)
+        assert len(panels) == {"web": 32, "panels": 12}[corpus]
+        assert not {(item.shape, colour) for item in panels for colour in (item.colour, item.colour_below)} & HELDOUT
+
+
+def test_panels_to_complete_are_none_of_the_web_s(world):
+    """Not one position, extent and turn occurs twice, and kinds take turns."""
+    web, own = (read_truth(corpus, world / corpus) for corpus in ("web", "panels"))
+    trained = {(item.centre, item.extent, item.degrees) for item in web[web.kind == "panels"].attributes.map(panels_of)}
+    panels = own.attributes.map(panels_of)
+    assert not trained & {(item.centre, item.extent, item.degrees) for item in panels}
+    assert [item.kind for item in panels] == ["reflected", "recoloured", "copied"] * 4
+
+
 def test_heldout_column_is_what_the_caption_says(world):
     truth = read_truth("coco", world / "coco").set_index("pair_id").heldout
     for split in ("train", "val"):
@@ -111,13 +137,15 @@ def test_heldout_column_is_what_the_caption_says(world):
 
 
 def test_plan_without_room_for_the_leaks_is_refused(tmp_path):
-    crowded = MiniworldConfig(web_pairs=30, coco_train_images=1, coco_val_images=100, cub_species=2, cub_images_per_species=1)
+    crowded = MiniworldConfig(
+        web_pairs=30, coco_train_images=1, coco_val_images=100, cub_species=2, cub_images_per_species=1, panels=1
+    )
     with pytest.raises(ValueError, match="web_pairs.*at least 42"):
         render_web(crowded, SEED, tmp_path / "web")
     assert not (tmp_path / "web").exists()
 
 
-@pytest.mark.parametrize(("field", "value"), [("web_pairs", 0), ("coco_val_images", -1), ("cub_species", 1)])
+@pytest.mark.parametrize(("field", "value"), [("web_pairs", 0), ("coco_val_images", -1), ("cub_species", 1), ("panels", 0)])
 def test_impossible_amounts_name_their_field(config, field, value):
     with pytest.raises(ValueError, match=field):
         MiniworldConfig(**{**vars(config), field: value})

@@ -1,4 +1,4 @@
-"""The three corpora on disk, in the formats of the real ones, and the truth about every pair of them."""
+"""The corpora on disk, in the formats of the real ones, and the truth about every pair of them."""
 
 import json
 import os
@@ -14,11 +14,12 @@ from dalle.miniworld.birds import draw_species, held_out_species
 from dalle.miniworld.coco import coco_items, write_coco
 from dalle.miniworld.cub import cub_items, write_cub
 from dalle.miniworld.items import TRUTH_COLUMNS
+from dalle.miniworld.panel_corpus import write_panels
 from dalle.miniworld.web import write_web
 from dalle.miniworld.web_plan import NUM_LOOK_ALIKES, plan_web
 
 MAX_COCO_TRAIN_IMAGES = 80_000
-CORPORA = ("web", "coco", "cub")
+CORPORA = ("web", "coco", "cub", "panels")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,7 @@ class MiniworldConfig:
     coco_val_images: int
     cub_species: int
     cub_images_per_species: int
+    panels: int
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -63,11 +65,16 @@ def render_cub(config: MiniworldConfig, seed: int, folder: str | os.PathLike) ->
     _replace(folder, lambda target: write_cub(target, items, seed))
 
 
+def render_panels(config: MiniworldConfig, seed: int, folder: str | os.PathLike) -> None:
+    """Pictures to be completed, never seen in training: `images/` and `captions.jsonl`, whose lines hold the truth as well."""
+    _replace(folder, lambda target: write_panels(target, config.panels, seed))
+
+
 def read_truth(corpus: str, folder: str | os.PathLike) -> pd.DataFrame:
     """The truth about every pair, columns `TRUTH_COLUMNS`; an error when `folder` holds no corpus of the miniature world."""
     if corpus not in CORPORA:
         raise ValueError(f"corpus: {corpus!r} is not one of {', '.join(CORPORA)}")
-    rows = _web_truth(Path(folder)) if corpus == "web" else _listed_truth(Path(folder))
+    rows = {"web": _web_truth, "panels": _panels_truth}.get(corpus, _listed_truth)(Path(folder))
     return rows[list(TRUTH_COLUMNS)]
 
 
@@ -76,6 +83,21 @@ def _listed_truth(folder: Path) -> pd.DataFrame:
         raise ValueError(f"{folder}: no truth.csv, so this is not a corpus of the miniature world; render it first")
     text = {column: str for column in TRUTH_COLUMNS if column != "heldout"}
     return pd.read_csv(folder / "truth.csv", dtype=text, keep_default_na=False)
+
+
+def _panels_truth(folder: Path) -> pd.DataFrame:
+    path = folder / "captions.jsonl"
+    entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+    if not entries or not all("miniworld" in entry for entry in entries):
+        raise ValueError(f"{folder}: no captions.jsonl of the miniature world; render it first")
+    return pd.DataFrame(
+        _truth_row(str(number), entry["file"], entry["miniworld"]) for number, entry in enumerate(entries, start=1)
+    )
+
+
+def _truth_row(pair_id: str, image_id: str, truth: dict) -> dict:
+    attributes = json.dumps(truth["attributes"], sort_keys=True)
+    return {"pair_id": pair_id, "image_id": image_id, **truth, "attributes": attributes}
 
 
 def _web_truth(folder: Path) -> pd.DataFrame:
@@ -88,9 +110,7 @@ def _web_truth(folder: Path) -> pd.DataFrame:
                     if "miniworld" not in metadata:
                         raise ValueError(f"{shard}: {member.name} has no key 'miniworld': not a shard of the miniature world")
                     pair_id = f"{shard.stem}/{metadata['key']}"
-                    truth = metadata["miniworld"]
-                    attributes = json.dumps(truth["attributes"], sort_keys=True)
-                    rows.append({"pair_id": pair_id, "image_id": pair_id, **truth, "attributes": attributes})
+                    rows.append(_truth_row(pair_id, pair_id, metadata["miniworld"]))
     if not rows:
         raise ValueError(f"{folder}: no shards of the miniature world (*.tar); render it first")
     return pd.DataFrame(rows)

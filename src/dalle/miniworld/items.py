@@ -8,6 +8,7 @@ from PIL import Image
 
 from dalle.miniworld.bird_pictures import render_bird
 from dalle.miniworld.birds import Species
+from dalle.miniworld.panels import Panels
 from dalle.miniworld.pictures import draw_size, encode_jpeg, render_scene
 from dalle.miniworld.scenes import Scene, draw_scene
 from dalle.randomness import numpy_generator
@@ -49,6 +50,16 @@ def encode_original(image: Image.Image, rng: np.random.Generator) -> bytes:
 
 def scene_attributes(scene: Scene) -> str:
     return json.dumps(asdict(scene), sort_keys=True)
+
+
+def panels_attributes(panels: Panels) -> str:
+    return json.dumps(asdict(panels), sort_keys=True)
+
+
+def panels_of(attributes: str) -> Panels:
+    """What `panels_attributes` wrote."""
+    values = json.loads(attributes)
+    return Panels(**{**values, "centre": tuple(values["centre"])})
 
 
 def bird_attributes(species: Species) -> str:

@@ -1,4 +1,4 @@
-"""A scene as a picture: soft shadow, gentle light, jittered colour; and pictures as JPEG bytes."""
+"""Scenes and panels as pictures: soft shadow, gentle light, jittered colour; and pictures as JPEG bytes."""
 
 import io
 import math
@@ -7,9 +7,11 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from dalle.miniworld.grounds import draw_ground
+from dalle.miniworld.panels import Panels
 from dalle.miniworld.scenes import Scene, SceneObject
 from dalle.miniworld.shapes import coverage
 from dalle.miniworld.vocabulary import COLOURS
+from dalle.randomness import numpy_generator
 
 MIN_SIDE, MAX_SIDE = 80, 128
 
@@ -24,6 +26,11 @@ def draw_size(rng: np.random.Generator) -> tuple[int, int]:
     return (short, long) if rng.uniform() < 0.5 else (long, short)
 
 
+def draw_panels_side(rng: np.random.Generator) -> int:
+    """The side of a square picture with two halves of as many pixels."""
+    return 2 * int(rng.integers(MIN_SIDE // 2, MAX_SIDE // 2 + 1))
+
+
 def render_scene(scene: Scene, rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
     """Paint the scene on a picture of `size` (width, height); positions are relative to its central square."""
     canvas = draw_ground(scene.ground, rng, size)
@@ -31,6 +38,21 @@ def render_scene(scene: Scene, rng: np.random.Generator, size: tuple[int, int]) 
     for item in scene.objects:
         _paint(canvas, item, rng, size, float(light))
     return to_image(canvas)
+
+
+def render_panels(panels: Panels, rng: np.random.Generator, side: int) -> Image.Image:
+    """Paint both halves of a square picture of an even `side`: ground, light and jitter of the top are those of the bottom."""
+    half = draw_ground(panels.ground, rng, (side, side))[: side // 2]
+    light, jitter = float(rng.uniform(0.25, 0.75) * np.pi), int(rng.integers(2**32))
+
+    def panel(colour: str) -> np.ndarray:
+        canvas = half.copy()
+        _paint(canvas, panels.top(colour), numpy_generator(jitter, "panel"), (side, side), light)
+        return canvas
+
+    top = panel(panels.colour)
+    bottom = panel(panels.colour_below) if panels.kind == "recoloured" else top
+    return to_image(np.concatenate([top, bottom[::-1] if panels.kind == "reflected" else bottom]))
 
 
 def to_image(canvas: np.ndarray) -> Image.Image:

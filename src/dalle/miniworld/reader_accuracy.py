@@ -7,7 +7,9 @@ from PIL import Image
 
 from dalle.miniworld.captions import ObjectQuery, SceneQuery
 from dalle.miniworld.items import encode_original
-from dalle.miniworld.pictures import draw_size, render_scene
+from dalle.miniworld.panel_reader import shows_panels
+from dalle.miniworld.panels import KINDS, Panels, draw_panels
+from dalle.miniworld.pictures import draw_panels_side, draw_size, render_panels, render_scene
 from dalle.miniworld.reader import shows
 from dalle.miniworld.scenes import Scene, draw_scene
 from dalle.randomness import numpy_generator
@@ -30,6 +32,22 @@ def fresh_render(index: int, seed: int, size: int) -> tuple[Scene, np.ndarray]:
     scene = draw_scene(rng, heldout=bool(index % 2))
     encoded = encode_original(render_scene(scene, rng, draw_size(rng)), rng)
     return scene, central_square(Image.open(io.BytesIO(encoded)), size)
+
+
+def panel_reader_accuracy(num_images: int, seed: int, size: int) -> float:
+    """The fraction of fresh panels, at `size` px, that the reader finds to be what they are."""
+    if num_images < 1:
+        raise ValueError(f"num_images: must be at least 1, got {num_images}")
+    renders = (fresh_panels(index, seed, size) for index in range(num_images))
+    return sum(shows_panels(image, panels) for panels, image in renders) / num_images
+
+
+def fresh_panels(index: int, seed: int, size: int) -> tuple[Panels, np.ndarray]:
+    """Panels number `index`, kinds in turn, and their picture as a corpus would hold it, averaged to (size, size, 3)."""
+    rng = numpy_generator(seed, "panel reader", index)
+    panels = draw_panels(rng, KINDS[index % len(KINDS)])
+    encoded = encode_original(render_panels(panels, rng, draw_panels_side(rng)), rng)
+    return panels, central_square(Image.open(io.BytesIO(encoded)), size)
 
 
 def central_square(image: Image.Image, size: int) -> np.ndarray:

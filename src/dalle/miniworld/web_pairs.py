@@ -12,10 +12,12 @@ from dalle.miniworld.captions import caption_scene
 from dalle.miniworld.coco import coco_captions
 from dalle.miniworld.cub import cub_captions
 from dalle.miniworld.distractors import draw_distractor
-from dalle.miniworld.items import CocoItem, CubItem, bird_attributes, encode_original, scene_attributes
+from dalle.miniworld.items import CocoItem, CubItem, bird_attributes, encode_original, panels_attributes, scene_attributes
 from dalle.miniworld.junk import boilerplate_caption, break_file, draw_extreme_size, short_caption
 from dalle.miniworld.languages import foreign_caption
-from dalle.miniworld.pictures import draw_size, encode_jpeg, render_scene
+from dalle.miniworld.panel_captions import caption_panels
+from dalle.miniworld.panels import KINDS, draw_panels
+from dalle.miniworld.pictures import draw_panels_side, draw_size, encode_jpeg, render_panels, render_scene
 from dalle.miniworld.scenes import draw_scene
 from dalle.miniworld.web_plan import WebItem
 from dalle.randomness import numpy_generator
@@ -45,6 +47,10 @@ def make_pair(item: WebItem, *, species: list[Species], seed: int) -> WebPair:
     if item.kind == "distractor":
         image, caption = draw_distractor(rng, draw_size(rng))
         return _pair(image, caption, "{}", rng)
+    if item.kind == "panels":
+        panels = draw_panels(rng, KINDS[int(rng.integers(len(KINDS)))])
+        image = render_panels(panels, rng, draw_panels_side(rng))
+        return _pair(image, caption_panels(panels, rng), panels_attributes(panels), rng)
     return _scene_pair(item.junk, rng)
 
 

@@ -11,6 +11,7 @@ from dalle.randomness import numpy_generator
 JUNK_FRACTION = 0.02  # of all pairs, for each kind of junk
 BIRD_FRACTION = 0.07
 DISTRACTOR_FRACTION = 0.04
+PANELS_FRACTION = 0.08
 COCO_LEAK_FRACTION = 0.21  # of the coco validation images
 CUB_LEAK_FRACTION = 0.12  # of the cub test images
 NUM_LOOK_ALIKES = 12  # species that show up on the web at all
@@ -42,6 +43,7 @@ def plan_web(num_pairs: int, coco_items: list[CocoItem], cub_items: list[CubItem
     slots += [("scene", junk, None) for junk in KINDS for _ in range(round(JUNK_FRACTION * num_pairs))]
     slots += [("bird", "", None)] * round(BIRD_FRACTION * num_pairs)
     slots += [("distractor", "", None)] * round(DISTRACTOR_FRACTION * num_pairs)
+    slots += [("panels", "", None)] * round(PANELS_FRACTION * num_pairs)
     slots += [("scene", "", None)] * (num_pairs - len(slots))
     order = [slots[position] for position in rng.permutation(len(slots))]
     items = [WebItem(index=index, kind=kind, junk=junk, leak=leak) for index, (kind, junk, leak) in enumerate(order)]
