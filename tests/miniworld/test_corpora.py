@@ -45,7 +45,7 @@ def test_many_processes_give_what_one_gives():
 
 def test_growing_one_corpus_leaves_the_items_of_the_others_alone(world, tmp_path, config):
     fewer = MiniworldConfig(
-        web_pairs=60, coco_train_images=3, coco_val_images=4, cub_species=2, cub_images_per_species=3, panels=1
+        web_pairs=60, coco_train_images=3, coco_val_images=4, cub_species=2, cub_images_per_species=3, panels=3
     )
     render_coco(fewer, SEED, tmp_path / "coco")
     for path in (tmp_path / "coco").rglob("*.jpg"):
@@ -138,14 +138,14 @@ def test_heldout_column_is_what_the_caption_says(world):
 
 def test_plan_without_room_for_the_leaks_is_refused(tmp_path):
     crowded = MiniworldConfig(
-        web_pairs=30, coco_train_images=1, coco_val_images=100, cub_species=2, cub_images_per_species=1, panels=1
+        web_pairs=30, coco_train_images=1, coco_val_images=100, cub_species=2, cub_images_per_species=1, panels=3
     )
     with pytest.raises(ValueError, match="web_pairs.*at least 42"):
         render_web(crowded, SEED, tmp_path / "web")
     assert not (tmp_path / "web").exists()
 
 
-@pytest.mark.parametrize(("field", "value"), [("web_pairs", 0), ("coco_val_images", -1), ("cub_species", 1), ("panels", 0)])
+@pytest.mark.parametrize(("field", "value"), [("web_pairs", 0), ("coco_val_images", -1), ("cub_species", 1), ("panels", 2)])
 def test_impossible_amounts_name_their_field(config, field, value):
     with pytest.raises(ValueError, match=field):
         MiniworldConfig(**{**vars(config), field: value})

@@ -15,6 +15,7 @@ from dalle.miniworld.coco import coco_items, write_coco
 from dalle.miniworld.cub import cub_items, write_cub
 from dalle.miniworld.items import TRUTH_COLUMNS
 from dalle.miniworld.panel_corpus import write_panels
+from dalle.miniworld.panels import KINDS
 from dalle.miniworld.web import write_web
 from dalle.miniworld.web_plan import NUM_LOOK_ALIKES, plan_web
 
@@ -39,6 +40,8 @@ class MiniworldConfig:
                 raise ValueError(f"{field.name}: must be at least 1, got {getattr(self, field.name)}")
         if self.coco_train_images > MAX_COCO_TRAIN_IMAGES:
             raise ValueError(f"coco_train_images: must be at most {MAX_COCO_TRAIN_IMAGES}, or ids of both splits would meet")
+        if self.panels < len(KINDS):
+            raise ValueError(f"panels: must be at least {len(KINDS)}, one picture of each kind, got {self.panels}")
         if self.cub_species < 2:
             raise ValueError("cub_species: must be at least 2, one to train and one to test")
 

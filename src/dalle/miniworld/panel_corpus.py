@@ -15,8 +15,9 @@ from dalle.randomness import numpy_generator
 def write_panels(folder: Path, num_pictures: int, seed: int) -> None:
     """`captions.jsonl` and `images/`; kinds take turns, and no picture is one of the web's."""
     (folder / "images").mkdir()
+    made = map_in_order(partial(_make, seed=seed), range(num_pictures))
     with open(folder / "captions.jsonl", "w", encoding="utf-8") as file:
-        for index, (image_bytes, caption, attributes) in enumerate(map_in_order(partial(_make, seed=seed), range(num_pictures))):
+        for index, (image_bytes, caption, attributes) in enumerate(made):
             name = f"images/{index:04d}.jpg"
             (folder / name).write_bytes(image_bytes)
             truth = {"kind": "panels", "junk": "", "leak_of": "", "heldout": False, "attributes": json.loads(attributes)}
