@@ -76,13 +76,14 @@ def repository(root: Path) -> Iterator[Finding]:
 
 
 def data(params: "Params", root: Path) -> Iterator[Finding]:
-    """The folders that prepare_data names, and the files that their layout needs."""
+    """The folders that params.yaml names, and the files that their layout needs."""
     from harness.data_folders import folders, missing_files
+    from harness.run_config import source_key
 
     for corpus, folder in folders(params).items():
         what, absent = f"data {corpus}", missing_files(corpus, root / folder)
         if not (root / folder).is_dir():
-            yield Finding(level="MISSING", what=what, text=f"{folder}: no such folder (prepare_data.{corpus} names it)")
+            yield Finding(level="MISSING", what=what, text=f"{folder}: no such folder ({source_key(corpus)} names it)")
         elif absent:
             yield Finding(level="MISSING", what=what, text=f"{folder} lacks {_some(absent)}")
         else:

@@ -1,4 +1,4 @@
-"""The folders that prepare_data names, looked at without reading them: is there what the layout needs, and how much is it."""
+"""The folders that params.yaml names, looked at without reading them: is there what the layout needs, and how much is it."""
 
 import tarfile
 from collections.abc import Mapping
@@ -23,6 +23,7 @@ NEEDED: Mapping[str, tuple[tuple[str, ...], ...]] = {
         *((name, f"CUB_200_2011/{name}") for name in ("images.txt", "classes.txt", "images")),
         *((name, f"cvpr2016_cub/{name}") for name in ("testclasses.txt", "text_c10")),
     ),
+    "panels": (("captions.jsonl",),),
 }
 # of the real corpora: pairs to train on (82,783 images with five captions and more; 8,855 with ten), and images evaluated
 TRAINING_PAIRS = {"coco": 414_113, "cub": 88_550}
@@ -34,7 +35,8 @@ def folders(params: "Params") -> dict[str, Path]:
     """The folder of every corpus that is read and not rendered."""
     config = params.prepare_data
     corpora = params.domains if config.web in params.domains else ("web", *params.domains)
-    return {corpus: Path(getattr(config, corpus)) for corpus in corpora if getattr(config, corpus) != MINIWORLD}
+    sources = {**{corpus: getattr(config, corpus) for corpus in corpora}, "panels": params.complete.source}
+    return {corpus: Path(source) for corpus, source in sources.items() if source not in (MINIWORLD, None)}
 
 
 def missing_files(corpus: str, folder: Path) -> list[str]:

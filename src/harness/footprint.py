@@ -60,6 +60,8 @@ def disk_bytes(params: "Params", counts: Mapping[str, int], pairs: int) -> dict[
         scores = captions * params.sample.candidates * FLOAT32
         outs[f"sample@{domain}"] = captions * params.sample.candidates * cells * TOKEN
         outs[f"rerank@{domain}"] = scores + round(captions * distinct_winners(params.rerank.sweep)) * _picture(params)
+    completions = params.prepare_data.miniworld.panels if params.complete.source == MINIWORLD else 0  # a folder holds a handful
+    outs["complete"] = completions * params.complete.candidates * _picture(params)
     return {**{stage: 2 * size for stage, size in outs.items()}, "checkpoint": 2 * 4 * FLOAT32 * max(counts.values())}
 
 
@@ -125,7 +127,8 @@ def _rendered_pictures(params: "Params") -> int:
         "coco": world.coco_train_images + world.coco_val_images,
         "cub": world.cub_species * world.cub_images_per_species,
     }
-    return sum(pictures[corpus] for corpus in ("web", *params.domains) if getattr(config, corpus) == MINIWORLD)
+    rendered = sum(pictures[corpus] for corpus in ("web", *params.domains) if getattr(config, corpus) == MINIWORLD)
+    return rendered + (world.panels if params.complete.source == MINIWORLD else 0)
 
 
 def _picture(params: "Params") -> int:

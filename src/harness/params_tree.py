@@ -11,6 +11,7 @@ from dalle.data.filtering.rules import FilterConfig
 from dalle.dvae.train import TrainDVAEConfig
 from dalle.evaluation.features import NETWORKS
 from dalle.evaluation.sweep import EvaluateConfig
+from dalle.generation.completion import check_rows
 from dalle.generation.encoding import Codes
 from dalle.generation.sampling import SampleConfig
 from dalle.miniworld.corpora import MiniworldConfig
@@ -76,6 +77,23 @@ class SampleDomainConfig(SampleConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CompleteConfig(SampleConfig):
+    """How pictures are completed from their first `rows` rows of tokens.
+
+    `source`: the word miniworld, or a folder with `captions.jsonl`, or None where nothing is to be completed.
+    """
+
+    source: str | None
+    rows: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.source is not None and not self.source.strip():
+            raise ValueError("source must be miniworld, a folder with captions.jsonl, or null: nothing is completed")
+        _at_least(self, 1, "rows")
+
+
+@dataclass(frozen=True, kw_only=True)
 class RerankConfig:
     """The numbers of candidates among which a winner is chosen (Fig. 6, 9c)."""
 
@@ -116,13 +134,18 @@ class Params:
     train_prior: TrainPriorConfig
     train_clip: TrainClipConfig
     sample: SampleDomainConfig
+    complete: CompleteConfig
     rerank: RerankConfig
     evaluate: EvaluateConfig
     report: ReportConfig
 
     def __post_init__(self) -> None:
         """Rules between sections, checked before any stage starts."""
-        self.train_dvae.model(self.image_size)
+        grid_size = self.train_dvae.model(self.image_size).grid_size
+        try:
+            check_rows(self.complete.rows, grid_size)
+        except ValueError as error:
+            raise ValueError(f"complete.{error}") from None
         features = self.train_dvae.fid_features
         if features is not None and features not in NETWORKS:
             raise ValueError(f"train_dvae.fid_features: {features!r} is not one of {', '.join(NETWORKS)}, nor null")

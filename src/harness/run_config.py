@@ -1,9 +1,14 @@
-"""What stages share of params.yaml without the whole tree: the `run` section, and the word for a rendered corpus."""
+"""What stages share of params.yaml without the whole tree: the `run` section, and how corpora are named there."""
 
 from dataclasses import dataclass
 from typing import Literal
 
-MINIWORLD = "miniworld"  # in prepare_data, instead of a folder
+MINIWORLD = "miniworld"  # instead of a corpus's folder
+
+
+def source_key(corpus: str) -> str:
+    """The key of params.yaml that says where a corpus comes from."""
+    return "complete.source" if corpus == "panels" else f"prepare_data.{corpus}"
 
 
 @dataclass(frozen=True, kw_only=True)

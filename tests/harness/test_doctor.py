@@ -68,6 +68,19 @@ def test_missing_data_is_named_and_fails(project, capsys):
     assert found["GPU"].startswith("note none found")
 
 
+def test_pictures_to_complete_are_looked_for(project, capsys):
+    text = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(text.replace("source: miniworld", "source: external/cats"))
+    code, found = examined(capsys)
+    assert code == 1 and found["data panels"].startswith("MISSING external/cats: no such folder (complete.source names it)")
+    place(project / "external/cats", ("cat.jpg",))
+    code, found = examined(capsys)
+    assert code == 1 and found["data panels"] == "MISSING external/cats lacks captions.jsonl"
+    place(project / "external/cats", ("captions.jsonl",))
+    code, found = examined(capsys)
+    assert code == 0 and found["data panels"].startswith("ok")
+
+
 def test_missing_packages_end_the_examination(project, capsys, monkeypatch):
     monkeypatch.setattr(doctor, "_installed_version", {"torch": "1.1"}.get)
     (project / "params.yaml").unlink()  # never read

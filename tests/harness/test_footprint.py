@@ -53,6 +53,16 @@ def test_tokens_candidates_and_models_on_the_disk():
     assert sizes["train_prior"] == 2 * 48_000_000_000 and sizes["checkpoint"] == 2 * 4 * 48_000_000_000
 
 
+def test_completions_on_the_disk():
+    """Of rendered pictures, twice for DVC's copy: 120 pictures, 8 candidates, 48 x 48 pixels of two bytes."""
+    params = params_of("mini")
+    assert footprint.disk_bytes(params, {"train_prior": 1}, 1)["complete"] == 2 * 120 * 8 * 48 * 48 * 2
+    without = params_of("mini", "complete.source=null")
+    assert footprint.disk_bytes(without, {"train_prior": 1}, 1)["complete"] == 0
+    rendered = [footprint.disk_bytes(given, {"train_prior": 1}, 1)["prepare_data"] for given in (params, without)]
+    assert rendered[0] - rendered[1] == 2 * 120 * footprint.RENDERED_PICTURE
+
+
 def test_the_number_of_different_winners():
     scores = np.random.default_rng(0).random((4000, 64))
     sweep = (1, 2, 4, 8, 64)

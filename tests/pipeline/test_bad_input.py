@@ -34,6 +34,20 @@ def test_training_on_a_corpus_that_is_not_read(project):
     assert "prepare_data.web is cub" in message and "add cub to domains" in message
 
 
+def test_rows_that_leave_nothing_to_complete(project):
+    project.edit("  rows: 6", "  rows: 12")
+    message = refused(project.run("stages.train_dvae"))
+    assert "complete.rows must be 1 to 11, of a picture's 12 rows of tokens, got 12" in message
+
+
+def test_missing_pictures_to_complete(project):
+    """Said by the first stage, not after hours of training."""
+    project.edit("  source: miniworld", "  source: no/such/folder")
+    message = refused(project.run("stages.prepare_data"))
+    assert "no/such/folder: no captions.jsonl" in message
+    assert not (project.folder / "data/prepared").exists()
+
+
 def test_preset_that_does_not_exist(project):
     before = (project.folder / "params.yaml").read_bytes()
     message = refused(project.run("harness.cli", "preset", "gigantic"))

@@ -22,7 +22,7 @@ def twin(tmp_path_factory) -> Project:
 
 def test_two_runs_from_nothing_are_the_same_bytes(finished, twin):
     first, second = outs(finished), outs(twin)
-    assert len(first) == 32 and {path for path in first if first[path] != second.get(path)} == set()
+    assert len(first) == 34 and {path for path in first if first[path] != second.get(path)} == set()
 
 
 def test_an_ablation_of_beta_redoes_what_depends_on_it_and_nothing_else(twin):
@@ -36,7 +36,7 @@ def test_an_ablation_of_beta_redoes_what_depends_on_it_and_nothing_else(twin):
     assert kept == {"prepare_data", "filter_data", "train_tokenizer", "train_clip"}
     assert ran == {
         "train_dvae", "precompute_tokens", "train_prior", "sample@coco", "sample@cub",
-        "rerank@coco", "rerank@cub", "evaluate@coco", "evaluate@cub", "report",
+        "rerank@coco", "rerank@cub", "complete", "evaluate@coco", "evaluate@cub", "report",
     }  # fmt: skip
     runs = {stage: json.loads((twin.folder / f"runs/{stage}.json").read_text())["run"] for stage in ("train_dvae", "evaluate-coco")}
     assert outs(twin)["models/dvae"] != before["models/dvae"]

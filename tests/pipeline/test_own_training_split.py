@@ -21,9 +21,9 @@ def test_the_training_pairs_are_the_corpus_s_own(project, corpus, evaluated):
     assert not set(web["image_id"]) & set(whole["image_id"][whole["split"] == evaluated])
     metrics = json.loads((project.folder / "reports/metrics/prepare_data.json").read_text())
     assert (metrics["web/pairs"], metrics["web/problems"]) == (len(web), 0)
-    # nothing else is rendered, and no planted truth goes with these pairs
-    assert sorted(path.name for path in (project.folder / "data/miniworld").iterdir()) == [corpus]
-    assert [path.stem for path in (prepared / "truth").iterdir()] == [corpus]
+    # nothing else but the pictures to complete is rendered, and no planted truth goes with these pairs
+    assert sorted(path.name for path in (project.folder / "data/miniworld").iterdir()) == [corpus, "panels"]
+    assert sorted(path.stem for path in (prepared / "truth").iterdir()) == [corpus, "panels"]
 
 
 def test_a_corpus_without_a_training_part_is_named():

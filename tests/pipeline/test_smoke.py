@@ -13,7 +13,7 @@ from project_copies import copy_of
 pytestmark = pytest.mark.pipeline
 STAGES = (
     "prepare_data filter_data train_tokenizer train_dvae precompute_tokens train_prior train_clip sample-coco sample-cub "
-    "rerank-coco rerank-cub evaluate-coco evaluate-cub report"
+    "rerank-coco rerank-cub complete evaluate-coco evaluate-cub report"
 ).split()
 
 
@@ -52,6 +52,49 @@ def test_filters_find_what_was_planted(finished):
     scores = {key: value for key, value in metrics.items() if key.startswith("truth/")}
     assert len(scores) == 12
     assert min(scores.values()) >= 0.9, scores
+
+
+def test_pictures_are_completed_from_their_top_and_judged(finished):
+    """Every candidate of every picture; the given half is the same in all of them, as the dVAE shows it."""
+    samples = pd.read_csv(finished.folder / "completions/samples.csv")
+    assert samples.groupby("caption_id")["candidate"].apply(list).tolist() == [[0, 1]] * 12
+    assert samples["as_asked"].isin((0, 1)).all() and samples["score"].nunique() > 12
+    pictures = [np.asarray(Image.open(finished.folder / "completions" / file)).astype(int) for file in samples["file"]]
+    for first, second in zip(pictures[::2], pictures[1::2], strict=True):
+        assert first.shape == (48, 48, 3) and np.abs(first[:12] - second[:12]).max() <= 1
+        assert np.abs(first[24:] - second[24:]).mean() > 0
+    metrics = json.loads((finished.folder / "reports/metrics/complete.json").read_text())
+    assert metrics["pictures/total"] == 12 and metrics["reader/accuracy"] >= 0.99 and metrics["success/real"] == 1
+    assert {"success/dalle_best_of_1", "success/dalle_best_of_2_reflected", "success/dvae", "success/other_caption"} <= set(metrics)
+
+
+def test_nothing_to_complete_is_a_stage_without_a_figure(finished, tmp_path):
+    project = copy_of(finished, tmp_path / "project")
+    project.edit("  source: miniworld", "  source: null")
+    done = project.run("dvc", "repro")
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    assert json.loads((project.folder / "reports/metrics/complete.json").read_text()) == {"pictures/total": 0}
+    assert len((project.folder / "completions/samples.csv").read_text().splitlines()) == 1
+    assert not (project.folder / "reports/figures/completion.png").exists()
+    assert "completion" not in (project.folder / "reports/README.md").read_text()
+
+
+def test_pictures_of_one_s_own_are_completed_and_not_judged(finished, tmp_path):
+    project = copy_of(finished, tmp_path / "project")
+    folder = project.folder / "external/cats"
+    folder.mkdir(parents=True)
+    for name in ("one.png", "two.png"):
+        Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)).save(folder / name)
+    prompts = ("the exact same cat on the top as a sketch on the bottom", "the exact same cat on the top colored red on the bottom")
+    lines = [json.dumps({"file": name, "caption": caption}) for name in ("one.png", "two.png") for caption in prompts]
+    (folder / "captions.jsonl").write_text("\n".join(lines))
+    project.edit("  source: miniworld", "  source: external/cats")
+    done = project.run("dvc", "repro")
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    assert json.loads((project.folder / "reports/metrics/complete.json").read_text()) == {"pictures/total": 4}
+    samples = pd.read_csv(project.folder / "completions/samples.csv", keep_default_na=False)
+    assert samples["image_id"].tolist() == ["one.png"] * 4 + ["two.png"] * 4 and set(samples["as_asked"]) == {""}
+    assert (project.folder / "reports/figures/completion.png").exists()
 
 
 def test_corrupt_images_are_named_and_set_aside(finished):
