@@ -17,15 +17,18 @@ from dalle.dvae.model import load_dvae
 from dalle.dvae.quality import psnr_db
 from dalle.evaluation.samples import RerankedSamples, read_reranked
 from dalle.evaluation.table import read_rows
+from dalle.generation.completed_pictures import Completions, read_completions
 from dalle.generation.decoding import decode_codes
 from dalle.generation.encoding import encode_images
 from dalle.prior.masks import sequence_mask
 from dalle.prior.model import load_prior
 from dalle.report.ablations import ablations_section, read_ablations
+from dalle.report.completions import completion_subtitle
 from dalle.report.figures.attention_masks import attention_masks
 from dalle.report.figures.best_of import best_of
 from dalle.report.figures.blur_curves import blur_curves
 from dalle.report.figures.caption_accuracy import caption_accuracy
+from dalle.report.figures.completion import completion
 from dalle.report.figures.filter_examples import Example, filter_examples
 from dalle.report.figures.miniature_world import miniature_world
 from dalle.report.figures.published_numbers import published_numbers
@@ -50,6 +53,7 @@ from harness.trace import FIGURES, digests, figure_stages, parameters_behind
 METRICS, ABLATIONS = Path("reports/metrics"), Path("reports/ablations")
 EXAMPLES_PER_RULE = 3
 NUM_PAIRS_SHOWN = 24
+NUM_COMPLETIONS_SHOWN = 3  # beside the best
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +64,14 @@ class Evidence:
     results: Results
     curves: Mapping[str, pd.DataFrame]
     reranked: Mapping[str, RerankedSamples]
+    completions: Completions | None  # None: there were no pictures to complete
 
     @classmethod
     def gather(cls, params: Params) -> "Evidence":
         """Read metrics, curves and reranked samples of this run; a missing file is an error that names it."""
         stages = "prepare_data filter_data train_tokenizer train_dvae precompute_tokens train_prior train_clip".split()
         stages += [f"{stage}-{domain}" for domain in params.domains for stage in ("sample", "rerank", "evaluate")]
+        stages.append("complete")
         metrics = {stage: json.loads((METRICS / f"{stage}.json").read_text()) for stage in stages}
         tables = [read_rows(METRICS / f"evaluate-{domain}.csv") for domain in params.domains]
         return cls(
@@ -73,6 +79,7 @@ class Evidence:
             results=Results(metrics=metrics, evaluation=pd.concat(tables, ignore_index=True), world=_world_name(params)),
             curves={stage: pd.read_csv(f"reports/curves/{stage}.csv") for stage in PLANS},
             reranked={domain: read_reranked(Path(f"reranked/{domain}")) for domain in params.domains},
+            completions=read_completions(Path("completions")),
         )
 
     def dataset(self, domain: str) -> str:
@@ -153,6 +160,8 @@ def _figures(evidence: Evidence) -> dict[str, Callable[[], Figure]]:
             figures[f"caption_accuracy-{domain}"] = lambda domain=domain, words=dataset: caption_accuracy(
                 table, domain, dataset=words
             )
+    if evidence.completions is not None:
+        figures["completion"] = lambda: _completion(evidence, evidence.completions)
     return figures
 
 
@@ -237,3 +246,24 @@ def _best_of(evidence: Evidence, domain: str) -> Figure:
         config.best_of,
         scores.loc[shown["caption_id"], list(config.best_of)].to_numpy(),
     )
+
+
+def _completion(evidence: Evidence, completions: Completions) -> Figure:
+    """The first pictures with CLIP's choice, the first few samples and, where they can be judged, the pictures themselves."""
+    shown = read_manifest(Path("data/prepared/panels.parquet")).head(evidence.params.report.columns)
+    pictures = load_evaluation_images(shown, evidence.params.image_size)
+    num_candidates = completions.images.shape[1]
+    numbers: dict[str, int | np.ndarray] = {"DALL-E, first sample": 0}
+    numbers |= {f"DALL-E, sample {number + 1}": number for number in range(1, min(num_candidates, NUM_COMPLETIONS_SHOWN))}
+    if num_candidates > 1:
+        numbers = {f"DALL-E, best of {num_candidates}": completions.best, **numbers}
+    rows, told = {}, {}
+    for name, number in numbers.items():
+        images, as_asked = completions.candidate(number)
+        rows[name] = images[: len(shown)]
+        told[name] = () if as_asked is None else as_asked[: len(shown)]
+    if completions.as_asked is not None:
+        rows["The picture"] = pictures
+    params = evidence.params
+    kept = params.complete.rows / params.train_dvae.model(params.image_size).grid_size
+    return completion(shown["caption"].tolist(), pictures, kept, rows, told, subtitle=completion_subtitle(evidence.results))

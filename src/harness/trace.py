@@ -27,6 +27,7 @@ FIGURE_SOURCES: Mapping[str, tuple[str, ...]] = {
     "best_of": ("sample@DOMAIN", "rerank@DOMAIN"),
     "rerank_curves": ("evaluate@DOMAIN",),
     "caption_accuracy": ("evaluate@DOMAIN",),
+    "completion": ("prepare_data", "complete"),
     "blur_curves": ("evaluate@DOMAIN",),
     "published_numbers": (),
 }

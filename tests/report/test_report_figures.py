@@ -12,6 +12,7 @@ from dalle.report.figures.attention_masks import attention_masks
 from dalle.report.figures.best_of import best_of
 from dalle.report.figures.blur_curves import blur_curves
 from dalle.report.figures.caption_accuracy import caption_accuracy
+from dalle.report.figures.completion import completion
 from dalle.report.figures.filter_examples import filter_examples
 from dalle.report.figures.miniature_world import miniature_world
 from dalle.report.figures.published_numbers import published_numbers, read_published
@@ -75,6 +76,12 @@ def grid(names, number):
     return ablation_grid(columns, rows, title="One change at a time", lines=["train: 60 updates", "one seed"], remarks=["mind"])
 
 
+def completed(images, captions):
+    rows = {"DALL-E, best of 8": images[:4], "DALL-E, first sample": images[4:8], "The picture": images[8:12]}
+    told = {"DALL-E, best of 8": [True, False, True, True]}
+    return completion(captions[:4], images[12:], 0.5, rows, told, subtitle="as asked: reflected 12% of 40")
+
+
 def draw(name, evaluation, images, captions, curves):
     rules = ["too_short", "undecodable"]
     counts = pd.DataFrame({"rule": rules, "dropped": [30, 2], "precision": [1, 0.9], "recall": [0.8, np.nan]})
@@ -87,6 +94,7 @@ def draw(name, evaluation, images, captions, curves):
         "blur_curves": lambda: blur_curves(evaluation, "coco", dataset="tests", reference_size=256),
         "rerank_curves": lambda: rerank_curves(evaluation, "coco", dataset="tests"),
         "caption_accuracy": lambda: caption_accuracy(evaluation, "coco", dataset="tests"),
+        "completion": lambda: completed(images, captions),
         "published_numbers": published_numbers,
         "attention_masks": lambda: attention_masks({"Row": row_mask(4, 6), "All": np.tril(np.ones((40, 40), bool))}, 4, 6),
         "filter_examples": lambda: filter_examples(counts, examples, 1000),
@@ -108,6 +116,7 @@ FIGURES = {
     "blur_curves": ("FID", "Inception score", "EfficientNet-Lite0", "300 images", "best of 8", "dashed", "DF-GAN", "lower is"),
     "rerank_curves": ("FID", "Inception score", "Caption accuracy", "300 images", "Wilson", "EfficientNet-Lite0"),
     "caption_accuracy": ("all captions 80.0%", "held-out combinations 70.0%", "real images 97.0%", "80 images", "Wilson"),
+    "completion": ("Given", "the rest is", "best of 8", "first sample", "as asked", "not", "reflected 12% of 40"),
     "published_numbers": ("not measured here", "CogView", "Not comparable", "30,000", "best of 512", "AttnGAN"),
     "attention_masks": ("Row", "All", "sees 4 text + 7 image tokens", "the query"),
     "filter_examples": ("32 of 1,000", "too short", "90.0%", "–", "□ red"),
@@ -235,6 +244,8 @@ def test_missing_metric_domain_and_curve_are_named(evaluation, curves):
 def test_wrong_images_are_named(images, captions):
     with pytest.raises(ValueError, match="'Validation'.*uint8.*float64"):
         samples(captions[:2], {"Validation": images[:2] / 255}, dataset="tests")
+    with pytest.raises(ValueError, match="pictures: expected 2 images, got 3"):
+        completion(captions[:2], images[:3], 0.5, {}, {}, subtitle="")
     with pytest.raises(ValueError, match="expected 3 images, got 2"):
         samples(captions[:3], {"Validation": images[:2]}, dataset="tests")
     with pytest.raises(ValueError, match="scores"):

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dalle.report.completions import completion_subtitle, completion_words
 from dalle.report.findings import findings, summary
 from dalle.report.page import Markdown, Origin, PageFigure, Section, Table, escape, render_table, write_page
 from dalle.report.results import Results
@@ -21,6 +22,14 @@ METRICS = {
     "train_dvae": {"valid/psnr_db": 21.34, "valid/codebook_used": 0.517, "valid/ssim": 0.8},
     "train_prior": {"valid/image_loss": 0.6543, "valid/loss": 0.7, "valid/text_loss": 1.5},
     "evaluate-coco": {"fid/dalle": 60.0},
+    "complete": {
+        "pictures/total": 90, "pictures/reflected": 30, "pictures/recoloured": 30, "pictures/copied": 30,
+        "success/dalle_best_of_1": 0.3, "success/dalle_best_of_8": 0.45, "success_low/dalle_best_of_8": 0.35,
+        "success/dalle_best_of_1_reflected": 0.1, "success/dalle_best_of_8_reflected": 0.2,
+        "success/dalle_best_of_1_recoloured": 0.3, "success/dalle_best_of_8_recoloured": 0.4,
+        "success/dalle_best_of_1_copied": 0.5, "success/dalle_best_of_8_copied": 0.75,
+        "success/other_caption": 0.05, "success/dvae": 0.975, "reader/accuracy": 0.998,
+    },
 }  # fmt: skip
 
 
@@ -92,6 +101,27 @@ def test_findings_follow_the_numbers(results):
     assert verdicts["The speciali", "FID:"].startswith("yes")
 
 
+def test_completions_are_told_by_kind_with_what_comes_under_another_caption(results):
+    assert completion_subtitle(results) == (
+        "as asked, from the first sample to the best of 8: reflected 10% → 20% of 30, recoloured 30% → 40% of 30, "
+        "copied 50% → 75% of 30"
+    )
+    assert "Of 90 pictures completed from their top, 30% of first samples, 45% of the best of 8" in summary(results)
+    assert "99.8% of fresh pictures, and still on 97.5%" in completion_words(results)
+    row = next(row for row in findings(results).rows if row[0].startswith("Image-to-image"))
+    assert "30% → 45% as asked from N = 1 to 8, 5% as another caption asks" in row[1] and row[2] == "yes"
+    results.metrics["complete"]["success/other_caption"] = 0.4
+    row = next(row for row in findings(results).rows if row[0].startswith("Image-to-image"))
+    assert row[2] == "no", "the interval reaches what another caption gets"
+
+
+def test_completions_that_nobody_can_judge_are_not_judged(results):
+    results.metrics["complete"] = {"pictures/total": 6}
+    assert completion_subtitle(results) == "pictures taken in order, completions not picked by hand"
+    assert completion_words(results) == "" and "completed" not in summary(results)
+    assert not any(row[0].startswith("Image-to-image") for row in findings(results).rows)
+
+
 @pytest.mark.parametrize(
     ("stage", "key"), [("train_dvae", "valid/psnr_db"), ("train_prior", "valid/image_loss"), ("filter_data", "pairs/kept")]
 )
@@ -118,7 +148,7 @@ def test_tables_show_the_numbers(results):
         "FID ↓": "60.0", "Inception score ↑": "12.00", "Caption accuracy ↑": "80.0%",
     }  # fmt: skip
     stage_names = [row[0] for row in stages(results).rows]
-    assert stage_names == ["`filter_data`", "`train_dvae`", "`train_prior`", "`evaluate-coco`"]
+    assert stage_names == ["`filter_data`", "`train_dvae`", "`train_prior`", "`complete`", "`evaluate-coco`"]
 
 
 @pytest.mark.parametrize(

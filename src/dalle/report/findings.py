@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from dalle.report.completions import completion_findings, completion_sentences
 from dalle.report.page import Table
 from dalle.report.results import Results
 
@@ -22,6 +23,7 @@ def summary(results: Results) -> str:
         sentences.append(f"The prior ends at {loss:.3f} nats an image token on held-out pairs.")
     for domain in results.domains:
         sentences.extend(_reranking_sentence(results, domain))
+    sentences.extend(completion_sentences(results))
     return " ".join(sentences)
 
 
@@ -37,6 +39,7 @@ def findings(results: Results) -> Table:
         rows.extend(_overlap(results, domain))
         rows.extend(_composition(results, domain))
     rows.extend(_specialised_domain(results))
+    rows.extend(completion_findings(results))
     return Table(header=HEADER, rows=rows)
 
 

@@ -79,6 +79,9 @@ HEADLINES = (
         stage="evaluate", key="caption_accuracy/dalle_best_of_max", label="Caption accuracy", better="higher",
         digits=".1%", rank=1,
     ),
+    Headline(
+        stage="complete", key="success/dalle_best_of_max", label="Completions as asked", better="higher", digits=".1%", rank=12,
+    ),
 )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from dalle.report.completions import completion_words
 from dalle.report.findings import findings
 from dalle.report.frames import BLURS, METRICS, only_value
 from dalle.report.page import Origin, PageFigure, Section
@@ -11,7 +12,8 @@ from dalle.report.tables import filtering, final_scores, stages
 
 FIGURES = (
     "miniature_world", "filter_examples", "reconstructions", "train_dvae", "attention_masks", "train_prior", "train_clip",
-    "samples", "best_of", "rerank_curves", "caption_accuracy", "blur_curves", "published_numbers",
+    "samples", "best_of", "rerank_curves", "caption_accuracy", "completion", "blur_curves",
+    "published_numbers",
 )  # fmt: skip
 Files = Mapping[str, Path]
 
@@ -39,6 +41,7 @@ def page_sections(
         Section(title="Images as codes", figures=some("reconstructions", "train_dvae")),
         Section(title="The prior", figures=some("attention_masks", "train_prior")),
         Section(title="Reranking", figures=some("train_clip", "best_of", "rerank_curves", "caption_accuracy")),
+        Section(title="Image-to-image", figures=some("completion")),
         Section(title="Scores", tables=scores, figures=some("blur_curves", "published_numbers")),
         *([ablations] if ablations else []),
         Section(title="Where the numbers come from", text=[ORIGIN], tables=[stages(results)]),
@@ -92,6 +95,10 @@ def _words(name: str, domain: str, results: Results) -> tuple[str, str]:
         "best_of": (
             f"The best of N candidates{where} (the paper's Fig. 6)",
             "Winners by CLIP for rising N, the largest on top, with the CLIP similarity that decided.",
+        ),
+        "completion": (
+            "Pictures completed from their top (the paper's Fig. 2d and 14)",
+            f"The first pictures of the set, nothing picked by hand. {completion_words(results)}".strip(),
         ),
         "published_numbers": (
             "Published numbers (the paper's Fig. 9, as quoted by later papers)",

@@ -20,6 +20,7 @@ STAGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "train_clip": ("the model that reranks", ("valid/loss", "valid/retrieval_top1")),
     "sample": ("candidates for every caption", ("images/total",)),
     "rerank": ("winners for every N", ()),
+    "complete": ("pictures completed from their top", ("success/dalle_best_of_1", "success/dvae", "pictures/total")),
     "find_overlap": ("reference images that occur in training", ("overlap/rate",)),
     "evaluate": ("scores", ()),
 }
