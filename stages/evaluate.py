@@ -1,6 +1,7 @@
-"""FID, IS and KID over blur radii and over N, and caption accuracy where a reader exists (3.1, Fig. 9)."""
+"""FID, IS and KID over blur radii and over N, caption accuracy where a reader exists (3.1, Fig. 9), copies of training images."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,16 @@ import pandas as pd
 from dalle.data.evaluation_captions import evaluation_pairs
 from dalle.data.images import load_evaluation_images
 from dalle.data.manifest import one_row_per_image, read_manifest
+from dalle.data.token_store import open_token_store
 from dalle.dvae.model import load_dvae
 from dalle.evaluation.caption_accuracy import caption_accuracy_rows
 from dalle.evaluation.clip_score import clip_score_rows
 from dalle.evaluation.features import load_extractor
+from dalle.evaluation.memorisation import memorisation_metrics, nearest_training_images, write_nearest
 from dalle.evaluation.samples import read_reranked
 from dalle.evaluation.sweep import ReferenceSet, evaluate_model, evaluate_reranked
 from dalle.evaluation.table import headline, write_rows
+from dalle.generation.code_colours import code_colours, colours_of, training_colours, training_rows
 from dalle.generation.decoding import decode_codes
 from dalle.generation.encoding import encode_images
 from dalle.miniworld.reader_accuracy import reader_accuracy
@@ -54,6 +58,8 @@ def main(stage: Stage) -> None:
     with stage.output(f"reports/metrics/evaluate-{domain}.csv") as path:
         write_rows(rows, path)
     metrics = headline(rows)
+    best = reranked.images[reranked.winners[:, -1]]
+    metrics |= memorisation({"dalle": best, "real": reference.images}, f"reports/metrics/memorisation-{domain}.csv", stage)
     if rendered:
         metrics["reader/accuracy"] = reader_accuracy(NUM_READER_RENDERS, stage.params.seed, size)
     stage.finish(metrics)
@@ -65,6 +71,19 @@ def reconstructions(images: np.ndarray, stage: Stage) -> np.ndarray:
     dvae = load_dvae(Path("models/dvae"))
     image_tokens = encode_images(dvae, images, batch_size=config.batch_size, device=device, precision=config.precision)
     return decode_codes(dvae, image_tokens, config.batch_size, device)
+
+
+def memorisation(pictures: Mapping[str, np.ndarray], file: str, stage: Stage) -> dict[str, float]:
+    """The training image nearest to each picture of each model, written to `file`, and what that says in numbers."""
+    config, device = stage.params.precompute_tokens, stage.options.device
+    dvae, store = load_dvae(Path("models/dvae")), open_token_store(Path("data/tokens"))
+    colours, rows, found = code_colours(dvae, device), training_rows(store), {}
+    for model, images in pictures.items():
+        image_tokens = encode_images(dvae, images, batch_size=config.batch_size, device=device, precision=config.precision)
+        found[model] = nearest_training_images(colours_of(image_tokens, colours), training_colours(store, rows, colours))
+    with stage.output(file) as path:
+        write_nearest(found, store.pairs["pair_id"].to_numpy()[rows], path)
+    return memorisation_metrics(found)
 
 
 def training_images(manifest: pd.DataFrame, evaluated: pd.DataFrame, size: int) -> np.ndarray:

@@ -10,11 +10,13 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
+from dalle.data.evaluation_captions import evaluation_pairs
 from dalle.data.image_files import load_image
 from dalle.data.images import load_evaluation_images
 from dalle.data.manifest import one_row_per_image, read_manifest
 from dalle.dvae.model import load_dvae
 from dalle.dvae.quality import psnr_db
+from dalle.evaluation.memorisation import read_nearest
 from dalle.evaluation.samples import RerankedSamples, read_reranked
 from dalle.evaluation.table import read_rows
 from dalle.generation.completed_pictures import Completions, read_completions
@@ -30,6 +32,8 @@ from dalle.report.figures.blur_curves import blur_curves
 from dalle.report.figures.caption_accuracy import caption_accuracy
 from dalle.report.figures.completion import completion
 from dalle.report.figures.filter_examples import Example, filter_examples
+from dalle.report.figures.memorisation import COLUMNS as NUM_COLUMNS
+from dalle.report.figures.memorisation import Band, memorisation
 from dalle.report.figures.miniature_world import miniature_world
 from dalle.report.figures.published_numbers import published_numbers
 from dalle.report.figures.reconstructions import reconstructions
@@ -54,6 +58,7 @@ METRICS, ABLATIONS = Path("reports/metrics"), Path("reports/ablations")
 EXAMPLES_PER_RULE = 3
 NUM_PAIRS_SHOWN = 24
 NUM_COMPLETIONS_SHOWN = 3  # beside the best
+BELOW = "below: relative distance, bold where it makes a copy"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +157,7 @@ def _figures(evidence: Evidence) -> dict[str, Callable[[], Figure]]:
         size = evidence.params.evaluate.blur_reference_size
         figures[f"samples-{domain}"] = lambda domain=domain: _samples(evidence, domain)
         figures[f"best_of-{domain}"] = lambda domain=domain: _best_of(evidence, domain)
+        figures[f"memorisation-{domain}"] = lambda domain=domain: _memorisation(evidence, domain)
         figures[f"rerank_curves-{domain}"] = lambda domain=domain, words=dataset: rerank_curves(table, domain, dataset=words)
         figures[f"blur_curves-{domain}"] = lambda domain=domain, words=dataset: blur_curves(
             table, domain, dataset=words, reference_size=size
@@ -267,3 +273,33 @@ def _completion(evidence: Evidence, completions: Completions) -> Figure:
     params = evidence.params
     kept = params.complete.rows / params.train_dvae.model(params.image_size).grid_size
     return completion(shown["caption"].tolist(), pictures, kept, rows, told, subtitle=completion_subtitle(evidence.results))
+
+
+def _memorisation(evidence: Evidence, domain: str) -> Figure:
+    """Samples, and real images for comparison, beside their nearest training images: those most like one, and the first."""
+    size, columns = evidence.params.image_size, min(evidence.params.report.columns, NUM_COLUMNS)
+    table, reranked = read_nearest(METRICS / f"memorisation-{domain}.csv"), evidence.reranked[domain]
+    training = read_manifest(Path("data/filtered/pairs.parquet")).set_index("pair_id", drop=False)
+    pairs = one_row_per_image(evaluation_pairs(read_manifest(Path(f"data/prepared/{domain}.parquet")), domain))
+
+    def band(rows: pd.DataFrame, images: np.ndarray, **words: str) -> Band:
+        nearest = load_evaluation_images(training.loc[rows["nearest"]], size)
+        return Band(images=images, nearest=nearest, relative=rows["relative"].tolist(), **words)
+
+    ours, real = (table[table["model"] == model] for model in ("dalle", "real"))
+    first, closest = ours.head(columns), ours.nsmallest(columns, "relative")
+    leaked = real.nsmallest(columns, "relative")
+    samples_of = reranked.images[reranked.winners[:, -1]]
+    bands = [
+        band(closest, samples_of[closest["image"]], heading="Samples most like one training image", note=BELOW, name="sample"),
+        band(first, samples_of[first["image"]], heading="The first samples", note="nothing picked", name="sample"),
+        band(
+            leaked,
+            load_evaluation_images(pairs.iloc[leaked["image"]], size),
+            heading="Real validation images most like one training image",
+            note="what overlap looks like, if there is any",
+            name="validation image",
+        ),
+    ]
+    train = training[training["split"] == "train"]
+    return memorisation(bands, table, num_training=train["image_id"].nunique(), dataset=evidence.dataset(domain))

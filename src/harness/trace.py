@@ -25,6 +25,7 @@ FIGURE_SOURCES: Mapping[str, tuple[str, ...]] = {
     "train_clip": ("train_clip",),
     "samples": ("prepare_data", "sample@DOMAIN", "rerank@DOMAIN"),
     "best_of": ("sample@DOMAIN", "rerank@DOMAIN"),
+    "memorisation": ("filter_data", "prepare_data", "evaluate@DOMAIN"),
     "rerank_curves": ("evaluate@DOMAIN",),
     "caption_accuracy": ("evaluate@DOMAIN",),
     "completion": ("prepare_data", "complete"),

@@ -94,8 +94,8 @@ def test_sampled_codes_come_as_often_as_the_encoder_says():
 
 def test_sampled_codes_of_a_real_encoder_follow_its_softmax():
     """10,000 draws of every cell of one image against the probabilities that the network gives them."""
-    sizes = {"image_size": 8, "codebook_size": 5, "num_groups": 2, "blocks_per_group": 1, "hidden_width": 8, "codebook_width": 4}
-    dvae = DVAE(DVAEConfig(**sizes, post_gain=0.5)).eval()
+    sizes = {"codebook_size": 5, "num_groups": 2, "blocks_per_group": 1, "hidden_width": 8, "codebook_width": 4}
+    dvae = DVAE(DVAEConfig(image_size=8, post_gain=0.5, **sizes)).eval()
     image = np.random.default_rng(0).integers(0, 256, (1, 8, 8, 3), dtype=np.uint8)
     with torch.no_grad():
         logits = dvae.code_logits(torch.from_numpy(image).permute(0, 3, 1, 2).float() / 255)

@@ -1,15 +1,19 @@
-"""Other ways to a dVAE than the default's: no later stage notices, and the report is drawn."""
+"""Other ways to a dVAE than the default's, of which no later stage notices anything, and inputs that one must notice."""
 
 import hashlib
 import json
 import re
 import shutil
 
+import pandas as pd
 import pytest
+import torch
 from project_copies import copy_of
 from torture import outs
 
+from dalle.data.manifest import read_manifest, write_manifest
 from dalle.dvae.model import load_dvae
+from dalle.training.model_folder import save_model
 
 pytestmark = pytest.mark.pipeline
 
@@ -41,3 +45,34 @@ def test_a_finished_dvae_takes_the_place_of_stage_1(finished, tmp_path):
     assert outs(project)["models/dvae"] == outs(finished)["models/dvae"]
     record = json.loads((project.folder / "runs/train_dvae.json").read_text())
     assert "images_per_second" not in record["throughput"], "nothing was trained"
+
+
+def test_no_prior_is_trained_on_the_tokens_of_another_dvae(finished, tmp_path):
+    """The same sizes and other weights: nothing but the digest in the store can tell."""
+    project = copy_of(finished, tmp_path / "other")
+    dvae = load_dvae(project.folder / "models/dvae")
+    with torch.no_grad():
+        next(dvae.parameters()).add_(1e-3)
+    shutil.rmtree(project.folder / "models/dvae")  # DVC links outs to its cache, which must stay as it is
+    save_model(dvae, dvae.config, project.folder / "models/dvae")
+    before = (project.folder / "reports/metrics/train_prior.json").read_bytes()
+    done = project.run("stages.train_prior")
+    assert done.returncode == 2 and "ERROR train_prior: the token store was made with another dVAE" in done.stderr
+    assert (project.folder / "reports/metrics/train_prior.json").read_bytes() == before
+
+
+def test_captions_too_long_are_warned_of_or_refused(finished, tmp_path):
+    project = copy_of(finished, tmp_path / "long")
+    captions = pd.read_csv(project.folder / "samples/coco/captions.csv")
+    prepared = project.folder / "data/prepared/coco.parquet"
+    manifest = read_manifest(prepared)
+    manifest.loc[manifest["pair_id"] == str(captions["caption_id"][0]), "caption"] = "a red star " * 20
+    prepared.unlink()
+    write_manifest(manifest, prepared)
+    done = project.run("stages.sample", "coco")
+    assert done.returncode == 0, done.stderr
+    assert "WARNING sample@coco: 1 of 12 captions are longer than the prior's 32 text tokens" in done.stderr
+    assert json.loads((project.folder / "reports/metrics/sample-coco.json").read_text())["captions/truncated"] == 1
+    project.edit("long_captions: truncate", "long_captions: refuse")
+    refused = project.run("stages.sample", "coco")
+    assert refused.returncode == 2 and f"'{captions['caption_id'][0]}' has" in refused.stderr

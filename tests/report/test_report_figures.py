@@ -14,6 +14,7 @@ from dalle.report.figures.blur_curves import blur_curves
 from dalle.report.figures.caption_accuracy import caption_accuracy
 from dalle.report.figures.completion import completion
 from dalle.report.figures.filter_examples import filter_examples
+from dalle.report.figures.memorisation import Band, memorisation
 from dalle.report.figures.miniature_world import miniature_world
 from dalle.report.figures.published_numbers import published_numbers, read_published
 from dalle.report.figures.reconstructions import reconstructions
@@ -82,6 +83,15 @@ def completed(images, captions):
     return completion(captions[:4], images[12:], 0.5, rows, told, subtitle="as asked: reflected 12% of 40")
 
 
+def copies(images, number):
+    """Two bands of which the first holds a copy, and the distances of 40 samples and 100 real images."""
+    shown = {"images": images[:number], "nearest": images[::-1][:number], "relative": np.linspace(0.3, 0.9, number)}
+    bands = [Band(heading="Samples", note=note, name="sample", **shown) for note in ("most alike", "nothing picked")]
+    models, values = ["dalle"] * 40 + ["real"] * 100, [*np.linspace(0.4, 0.9, 40), *np.linspace(0.1, 1.1, 100)]
+    table = pd.DataFrame({"model": models, "relative": values})
+    return memorisation(bands, table, num_training=1234, dataset="tests")
+
+
 def draw(name, evaluation, images, captions, curves):
     rules = ["too_short", "undecodable"]
     counts = pd.DataFrame({"rule": rules, "dropped": [30, 2], "precision": [1, 0.9], "recall": [0.8, np.nan]})
@@ -99,6 +109,7 @@ def draw(name, evaluation, images, captions, curves):
         "attention_masks": lambda: attention_masks({"Row": row_mask(4, 6), "All": np.tril(np.ones((40, 40), bool))}, 4, 6),
         "filter_examples": lambda: filter_examples(counts, examples, 1000),
         "miniature_world": lambda: miniature_world(images, captions, "World", "sixteen pairs"),
+        "memorisation": lambda: copies(images, 8),
         "ablation": lambda: numeric_ablation(5),
         "ablation of words": lambda: category_ablation(("none", "vq, EMA codebook", "gumbel")),
         "ablation of many": lambda: category_ablation([f"a rather long experiment {number}" for number in range(14)]),
@@ -121,6 +132,7 @@ FIGURES = {
     "attention_masks": ("Row", "All", "sees 4 text + 7 image tokens", "the query"),
     "filter_examples": ("32 of 1,000", "too short", "90.0%", "–", "□ red"),
     "miniature_world": ("World", "sixteen pairs"),
+    "memorisation": ("8 of 40 samples", "1,234 training images", "nothing picked", "0.30", "40: 20.0% copies", "100: 40.0%"),
     "ablation": ("beta", "1.5 (baseline)", "dB, ↑ higher", "over N", "64 images", "mind", "train_dvae, updates"),
     "ablation of words": ("none (baseline)", "gumbel", "FID", "Codebook"),
     "ablation of many": ("in the order of the legend", "a rather long experiment 13"),
@@ -193,6 +205,20 @@ def test_pictures_are_shown_on_exact_pixels_in_the_order_given(tmp_path, images)
         where = np.argwhere((pixels == colour).all(-1))
         height, width = np.ptp(where, axis=0) + 1
         assert height == width and len(where) == height * width  # a full square, without a soft edge
+
+
+def test_copies_are_told_apart_by_their_weight(images):
+    figure = copies(images, 3)
+    weights = {text.get_text(): text.get_weight() for text in figure.findobj(Text)}
+    assert (weights["0.30"], weights["0.60"], weights["0.90"]) == ("bold", "normal", "normal")
+    with pytest.raises(ValueError, match="nearest training image: expected 2 images, got 3"):
+        shown = {"images": images[:2], "nearest": images[:3], "relative": [0.1, 0.2]}
+        memorisation(
+            [Band(heading="", note="", name="sample", **shown)],
+            pd.DataFrame({"model": [], "relative": []}),
+            num_training=1,
+            dataset="tests",
+        )
 
 
 def test_best_of_puts_the_largest_n_on_top(images):

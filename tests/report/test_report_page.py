@@ -21,7 +21,6 @@ METRICS = {
                     "truth": {"too_short": {"precision": 0.987, "recall": 0.9}}},
     "train_dvae": {"valid/psnr_db": 21.34, "valid/codebook_used": 0.517, "valid/ssim": 0.8},
     "train_prior": {"valid/image_loss": 0.6543, "valid/loss": 0.7, "valid/text_loss": 1.5},
-    "evaluate-coco": {"fid/dalle": 60.0},
     "complete": {
         "pictures/total": 90, "pictures/reflected": 30, "pictures/recoloured": 30, "pictures/copied": 30,
         "success/dalle_best_of_1": 0.3, "success/dalle_best_of_8": 0.45, "success_low/dalle_best_of_8": 0.35,
@@ -29,6 +28,10 @@ METRICS = {
         "success/dalle_best_of_1_recoloured": 0.3, "success/dalle_best_of_8_recoloured": 0.4,
         "success/dalle_best_of_1_copied": 0.5, "success/dalle_best_of_8_copied": 0.75,
         "success/other_caption": 0.05, "success/dvae": 0.975, "reader/accuracy": 0.998,
+    },
+    **{
+        f"evaluate-{domain}": {"fid/dalle": 60.0, "memorisation/copies_dalle": 0.015, "memorisation/copies_real": 0.21,
+                               "memorisation/nearer_than_real": 0.34} for domain in ("coco", "cub")
     },
 }  # fmt: skip
 
@@ -43,7 +46,7 @@ def results(evaluation):
 def figure_files(folder):
     names = []
     for name in FIGURES:
-        per_domain = name in ("samples", "best_of", "rerank_curves", "caption_accuracy", "blur_curves")
+        per_domain = name in ("samples", "memorisation", "best_of", "rerank_curves", "caption_accuracy", "blur_curves")
         names.extend([f"{name}-coco", f"{name}-cub"] if per_domain else [name])
     for name in names:
         save_figure(Sheet(80, name, "").figure, folder / f"{name}.png")
@@ -148,7 +151,7 @@ def test_tables_show_the_numbers(results):
         "FID ↓": "60.0", "Inception score ↑": "12.00", "Caption accuracy ↑": "80.0%",
     }  # fmt: skip
     stage_names = [row[0] for row in stages(results).rows]
-    assert stage_names == ["`filter_data`", "`train_dvae`", "`train_prior`", "`complete`", "`evaluate-coco`"]
+    assert stage_names == ["`filter_data`", "`train_dvae`", "`train_prior`", "`complete`", "`evaluate-coco`", "`evaluate-cub`"]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from dalle.report.tables import filtering, final_scores, stages
 
 FIGURES = (
     "miniature_world", "filter_examples", "reconstructions", "train_dvae", "attention_masks", "train_prior", "train_clip",
-    "samples", "best_of", "rerank_curves", "caption_accuracy", "completion", "blur_curves",
+    "samples", "memorisation", "best_of", "rerank_curves", "caption_accuracy", "completion", "blur_curves",
     "published_numbers",
 )  # fmt: skip
 Files = Mapping[str, Path]
@@ -36,7 +36,7 @@ def page_sections(
     sections = [
         Section(title="The world", figures=some("miniature_world")),
         Section(title="The paper and this run", tables=[findings(results)]),
-        Section(title="Samples", figures=some("samples")),
+        Section(title="Samples", figures=some("samples", "memorisation")),
         Section(title="Filtering", tables=dropped, figures=some("filter_examples")),
         Section(title="Images as codes", figures=some("reconstructions", "train_dvae")),
         Section(title="The prior", figures=some("attention_masks", "train_prior")),
@@ -70,6 +70,8 @@ def _words(name: str, domain: str, results: Results) -> tuple[str, str]:
     """Title and caption of a figure; what it is over is looked up in the results."""
     if name in ("blur_curves", "rerank_curves", "caption_accuracy"):
         return _measured_words(name, domain, results)
+    if name == "memorisation":
+        return _memorisation_words(domain, results)
     where = f" of {domain}" if domain else ""
     return {
         "miniature_world": (f"Pairs from {results.world}", "Images over the captions they come with."),
@@ -129,4 +131,15 @@ def _measured_words(name: str, domain: str, results: Results) -> tuple[str, str]
         f"FID and Inception score against blur on {domain} (the paper's Fig. 9{'b' if domain == 'cub' else 'a'})",
         f"{over}, DALL-E best of {candidates}; {BLURS.get(kind, kind)}; bands are one standard deviation each way. "
         "FID at this number of images is biased upwards, the same for all models: compare within the figure only.",
+    )
+
+
+def _memorisation_words(domain: str, results: Results) -> tuple[str, str]:
+    keys = ("copies_dalle", "copies_real", "nearer_than_real")
+    ours, real, nearer = (results.number(f"evaluate-{domain}", f"memorisation/{key}") for key in keys)
+    return (
+        f"Samples of {domain} beside their nearest training images",
+        f"By this measure {ours:.1%} of the samples are copies of a training image, and so are {real:.1%} of the real "
+        "validation images, as far as they overlap with the training set (3.2). A sample is nearer to the training set than a "
+        f"real image in {nearer:.0%} of all comparisons: 50% would be alike, and much more a sign of memorisation.",
     )
