@@ -1,0 +1,248 @@
+"""The commands of `dalle`: what each reads from the command line, and the call that does it."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from harness.failures import exit_code_of
+
+PARAMS, PRESETS, PIPELINE = Path("params.yaml"), Path("presets"), Path("dvc.yaml")
+PIPELINE_PANEL, EXPERIMENTS_PANEL, MODELS_PANEL = "The pipeline", "Experiments", "Models"
+
+app = typer.Typer(
+    help="Zero-shot text to image, reproduced: its parameters, runs and pictures, and where a number comes from.",
+    add_completion=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["--help", "-h"]},
+    rich_markup_mode="rich",
+)
+
+
+class Command(TyperCommand):
+    """A command whose errors read like a stage's (see `exit_code_of`); what its function returns is the exit code."""
+
+    def invoke(self, context: typer.Context) -> None:
+        raise typer.Exit(exit_code_of(f"dalle {self.name}", lambda: super(Command, self).invoke(context)))
+
+
+def dalle() -> TyperGroup:
+    """The whole command, without the hook that typer puts on this process's tracebacks."""
+    return typer.main.get_command(app)
+
+
+# every command imports what it needs itself: torch and MLflow take a second each
+
+
+@app.command(cls=Command, rich_help_panel=PIPELINE_PANEL)
+def preset(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="the preset to switch to")] = None,
+    assignments: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="parameters to change on top")] = None,
+) -> None:
+    """List the presets, or rewrite params.yaml as one of them."""
+    from harness import presets
+
+    if name is None:
+        _list_presets()
+        return
+    changed = presets.apply_preset(name, assignments or [], PARAMS, PRESETS, context.obj)
+    print(f"params.yaml is now preset {name}" + (": nothing changed" if not changed else ""))
+    for line in changed:
+        print(f"  {line}")
+
+
+def _list_presets() -> None:
+    from harness import presets
+    from harness.params import read_yaml
+
+    nearest, differing = presets.active_preset(read_yaml(PARAMS), PRESETS)
+    for name in presets.preset_names(PRESETS):
+        print(f"{'*' if name == nearest and not differing else ' '} {name:10} {presets.description(name, PRESETS)}")
+    if differing:
+        print(f"params.yaml is none of them; nearest is {nearest}, from which it differs in:")
+        for line in differing:
+            print(f"  {line}")
+
+
+@app.command(cls=Command, rich_help_panel=PIPELINE_PANEL)
+def doctor(context: typer.Context) -> int:
+    """Say what this machine lacks for params.yaml; 1 where something is missing."""
+    from harness import doctor
+
+    def read_params() -> Any:
+        from harness.params import load_params  # a package that is missing is what this command is there to say
+
+        return load_params(PARAMS, context.obj)
+
+    return doctor.report(read_params, Path.cwd())
+
+
+@app.command(cls=Command, rich_help_panel=PIPELINE_PANEL)
+def runs(context: typer.Context) -> None:
+    """Show which run made the outputs of each stage."""
+    from harness.lineage import read_record
+    from harness.params import load_params, read_yaml
+    from harness.pipeline import read_pipeline
+    from harness.tracking import known_runs
+
+    load_params(PARAMS, context.obj)
+    stages = read_pipeline(PIPELINE, read_yaml(PARAMS))
+    records = {stage.address: read_record(stage) for stage in stages}
+    _send_finished()
+    try:
+        found = known_runs(_root(), [record.run for record in records.values() if record and record.run])
+        unknown = "not in MLflow"
+    except Exception:  # whatever a server or a library can raise; said above
+        found, unknown = {}, "MLflow cannot be reached"
+    for stage, record in records.items():
+        if record is None:
+            print(f"{stage:24} not run")
+        else:
+            print(f"{stage:24} {record.seconds:8.1f} s  {found.get(record.run, unknown) if record.run else 'not tracked'}")
+
+
+@app.command(cls=Command, rich_help_panel=PIPELINE_PANEL)
+def trace(
+    path: Annotated[str, typer.Argument(metavar="PATH", help="a stage's output, or a figure's name such as best_of-coco")],
+) -> None:
+    """Show what a figure, a metric or any other output was made from."""
+    from harness.trace import trace
+
+    for line in trace(path, PIPELINE, PARAMS, PRESETS, _root()):
+        print(line)
+
+
+@app.command(cls=Command, rich_help_panel=PIPELINE_PANEL)
+def upload() -> None:
+    """Send runs that wait here to MLflow, and wait until they are there."""
+    if not _send_finished():
+        raise ValueError("runs that could not be sent wait in .tracking/: mend what MLflow needs, and call this again")
+    print("MLflow has every run that has ended")
+
+
+def _send_finished() -> bool:
+    from harness.uploader import upload_finished
+
+    problem = upload_finished(_root())
+    if problem is not None:
+        print(f"WARNING: runs cannot be sent to MLflow: {problem}", file=sys.stderr)
+    return problem is None
+
+
+def _root() -> Path:
+    from harness.lineage import workspace_root
+
+    return workspace_root()
+
+
+@app.command(cls=Command, rich_help_panel=EXPERIMENTS_PANEL)
+def compare(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="NAME",
+            help="an experiment, a git revision, or 'workspace'; none: the workspace and all experiments but arms of ablations",
+        ),
+    ] = None,
+    param: Annotated[str | None, typer.Option(metavar="KEY", help="the parameter of the horizontal axis")] = None,
+    metric: Annotated[list[str] | None, typer.Option(metavar="STAGE:KEY", help="a column; may be repeated")] = None,
+    runs: Annotated[str | None, typer.Option(metavar="STAGE", help="compare a stage's finished MLflow runs instead")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="write table.csv, figure.png and README.md there")] = None,
+) -> None:
+    """Experiments or runs side by side: a table, a figure."""
+    from harness import comparison_page as page
+    from harness.comparison import compare
+    from harness.params import look_up, read_yaml
+    from harness.revisions import find_revisions
+    from harness.variants import variants_of_revisions, variants_of_runs
+
+    names, metrics = names or [], metric or []
+    if runs and names:
+        raise ValueError(f"--runs compares all finished runs of {runs}: leave out {' '.join(names)}")
+    if runs:
+        params = read_yaml(PARAMS)
+        _send_finished()
+        client = _mlflow()
+        variants = variants_of_runs(client, look_up(params, "run.experiment"), runs, params)
+    else:
+        variants = variants_of_revisions(find_revisions(names))
+    comparison = compare(variants, metrics, param)
+    print(page.terminal_text(comparison), end="")
+    if out:
+        first = next((variant for variant in variants if variant.is_baseline), variants[0])
+        preset = "" if runs else page.preset_words(first, PRESETS)
+        compared = [] if runs else [variant.name for variant in variants]
+        flags = {"--param": [param], "--metric": metrics, "--runs": [runs], "--out": [out]}
+        page.write_comparison(comparison, out, command=_compare_again(compared, flags), preset=preset)
+        print(f"\nwritten: {out / page.PAGE}, {page.FIGURE}, {page.TABLE}")
+
+
+def _compare_again(names: list[str], flags: dict[str, list]) -> str:
+    """The `dalle compare` that makes the same again, also when there are more experiments."""
+    given = [str(part) for flag, values in flags.items() for value in values if value for part in (flag, value)]
+    return shlex.join(["dalle", "compare", *names, *given])
+
+
+def _mlflow() -> Any:
+    from harness import tracking
+
+    try:
+        return tracking.connect(_root())
+    except Exception as error:  # whatever a server or a library can raise
+        raise ValueError(f"MLflow cannot be reached: {error}") from None
+
+
+@app.command(cls=Command, rich_help_panel=EXPERIMENTS_PANEL)
+def ablate(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="where ablation.yaml lies, and where all is written")],
+) -> None:
+    """Run what FOLDER/ablation.yaml asks for: a figure, tables, verdicts."""
+    from harness import ablation_page as page
+    from harness.ablation_document import read_document
+    from harness.ablation_results import AblationResults, require_metrics
+    from harness.ablation_runs import run_arms
+
+    document = read_document(folder, PARAMS, PIPELINE, context.obj)
+    outcomes = run_arms(document, PARAMS, PIPELINE, check=lambda outcome: require_metrics(document, outcome))
+    results = AblationResults(document=document, outcomes=outcomes)
+    for line in page.terminal_lines(results):
+        print(line)
+    page.write_ablation(results, folder, PRESETS)
+    print(f"written: {folder / page.PAGE}, {page.FIGURE}, {page.TABLE}, {page.FINDINGS}")
+
+
+@app.command(cls=Command, rich_help_panel=MODELS_PANEL)
+def convert_dvae(
+    encoder: Annotated[Path, typer.Argument(metavar="ENCODER.pkl")],
+    decoder: Annotated[Path, typer.Argument(metavar="DECODER.pkl")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="a new folder, or an empty one")],
+    image_size: Annotated[int, typer.Option(metavar="PIXELS", help="of the images that it will see")] = 256,
+) -> None:
+    """Make a model folder of the dVAE that OpenAI released.
+
+    Its two files are at
+    https://cdn.openai.com/dall-e/encoder.pkl
+    https://cdn.openai.com/dall-e/decoder.pkl
+    They are pickles, and are read without running what a pickle can ask for.
+    """
+    import hashlib
+
+    from dalle.config import to_mapping
+    from dalle.convert.released_dvae import convert_dvae
+
+    dvae = convert_dvae(encoder, decoder, out, image_size)
+    for name, network in (("encoder", dvae.encoder), ("decoder", dvae.decoder)):
+        print(f"{name}: {sum(parameter.numel() for parameter in network.parameters()):,} parameters")
+    sizes = {f"train_dvae.{key}": value for key, value in to_mapping(dvae.config).items() if key != "image_size"}
+    with (out / "model.safetensors").open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    print(f"written: {out / 'config.json'}, {out / 'model.safetensors'}")
+    use = {"train_dvae.init": out, "train_dvae.init_sha256": sha256, "train_dvae.optim.updates": 0}
+    assignments = [f"{key}={value}" for key, value in {"image_size": dvae.config.image_size, **sizes, **use}.items()]
+    print("in the place of stage 1, with any preset for what comes after it:")
+    print(f"  {shlex.join(['dalle', 'preset', 'cc3m', *assignments])}")
