@@ -11,6 +11,7 @@ from dalle.report.figures.ablation_grid import Column, Row, Tick, ablation_grid,
 from dalle.report.figures.attention_masks import attention_masks
 from dalle.report.figures.best_of import best_of
 from dalle.report.figures.blur_curves import blur_curves
+from dalle.report.figures.candidates import CandidateRow, candidates, greyed_below
 from dalle.report.figures.caption_accuracy import caption_accuracy
 from dalle.report.figures.completion import completion
 from dalle.report.figures.filter_examples import filter_examples
@@ -31,6 +32,12 @@ def row_mask(text_length, grid_size):
     """Text causally, and the previous grid_size raster positions: the paper's Figure 11a in one line."""
     query, key = np.indices((text_length + grid_size**2,) * 2)
     return (key <= query) & ((key < text_length) | (query - key <= grid_size))
+
+
+def candidate_rows(images, captions, given=None):
+    """Thirteen pictures a caption: two lines of them."""
+    below = [f"{number} · 0.500" for number in range(13)]
+    return [CandidateRow(caption=caption, images=images[:13], below=below, given=given) for caption in captions]
 
 
 def numeric_ablation(number):
@@ -108,6 +115,8 @@ def draw(name, evaluation, images, captions, curves):
         "published_numbers": published_numbers,
         "attention_masks": lambda: attention_masks({"Row": row_mask(4, 6), "All": np.tril(np.ones((40, 40), bool))}, 4, 6),
         "filter_examples": lambda: filter_examples(counts, examples, 1000),
+        "candidates": lambda: candidates("Best", "of some", candidate_rows(images, captions[14:])),
+        "completions": lambda: candidates("Best", "of some", candidate_rows(images, captions[:1], given=images[3])),
         "miniature_world": lambda: miniature_world(images, captions, "World", "sixteen pairs"),
         "memorisation": lambda: copies(images, 8),
         "ablation": lambda: numeric_ablation(5),
@@ -131,6 +140,8 @@ FIGURES = {
     "published_numbers": ("not measured here", "CogView", "Not comparable", "30,000", "best of 512", "AttnGAN"),
     "attention_masks": ("Row", "All", "sees 4 text + 7 image tokens", "the query"),
     "filter_examples": ("32 of 1,000", "too short", "90.0%", "–", "□ red"),
+    "candidates": ("Best", "of some", "0 · 0.500", "12 · 0.500", "a number 15 beside $5_000_ <b>& * [star]"),
+    "completions": ("given", "12 · 0.500"),
     "miniature_world": ("World", "sixteen pairs"),
     "memorisation": ("8 of 40 samples", "1,234 training images", "nothing picked", "0.30", "40: 20.0% copies", "100: 40.0%"),
     "ablation": ("beta", "1.5 (baseline)", "dB, ↑ higher", "over N", "64 images", "mind", "train_dvae, updates"),
@@ -362,3 +373,30 @@ def test_a_training_is_drawn_with_the_curves_it_has(rows, headings, schedules):
     plan = PLANS["train_dvae"].of(frame)
     assert (list(plan.groups), list(plan.schedules)) == (headings, schedules)
     training_curves(frame, plan.groups, plan.schedules, title=plan.title, model=plan.model).canvas.draw()
+
+
+def test_small_candidates_are_enlarged_without_smoothing_and_large_ones_shrink(images, tmp_path):
+    """Each pixel of a picture becomes a square of the file, of one size and one colour."""
+    row = CandidateRow(caption="a", images=images[:2], below=["0", "1"])
+    save_figure(candidates("t", "s", [row]), tmp_path / "small.png")
+    shown = np.asarray(Image.open(tmp_path / "small.png"))
+    left, times = MARGIN * DEVICE_SCALE, 13  # four places of 212 page pixels: 425 of the file's hold 13 times 32
+    (rows,) = np.nonzero((shown[:, left + times] == images[0, 8, 1]).all(-1))
+    squares = images[0].repeat(times, 0).repeat(times, 1)
+    tops = [top for top in range(rows.min() - 9 * times, rows.min() + times) if top > 0]
+    found = [top for top in tops if np.array_equal(shown[top + 2 : top + 410, left + 2 : left + 410], squares[2:410, 2:410])]
+    assert len(found) == 1
+    large = np.kron(images[:2], np.ones((1, 20, 20, 1), np.uint8))
+    save_figure(candidates("t", "s", [CandidateRow(caption="a", images=large, below=["0", "1"])]), tmp_path / "large.png")
+    assert Image.open(tmp_path / "large.png").width == WIDTH * DEVICE_SCALE
+
+
+def test_what_is_not_given_is_a_shadow(images):
+    shown = greyed_below(images[0], 10)
+    np.testing.assert_array_equal(shown[:10], images[0, :10])
+    assert (np.ptp(shown[10:], axis=-1) == 0).all() and shown[10:].min() >= 0.75 * 235 - 1
+
+
+def test_a_caption_without_pictures_is_named(images):
+    with pytest.raises(ValueError, match="there is none for the caption 'a'"):
+        candidates("t", "s", [CandidateRow(caption="a", images=images[:0], below=[])])
