@@ -8,10 +8,11 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from harness.drawing import complete, generate
 from harness.failures import exit_code_of
 
 PARAMS, PRESETS, PIPELINE = Path("params.yaml"), Path("presets"), Path("dvc.yaml")
-PIPELINE_PANEL, EXPERIMENTS_PANEL, MODELS_PANEL = "The pipeline", "Experiments", "Models"
+PICTURES_PANEL, PIPELINE_PANEL, EXPERIMENTS_PANEL, MODELS_PANEL = "Pictures", "The pipeline", "Experiments", "Models"
 
 app = typer.Typer(
     help="Zero-shot text to image, reproduced: its parameters, runs and pictures, and where a number comes from.",
@@ -33,6 +34,9 @@ def dalle() -> TyperGroup:
     """The whole command, without the hook that typer puts on this process's tracebacks."""
     return typer.main.get_command(app)
 
+
+app.command(cls=Command, rich_help_panel=PICTURES_PANEL)(generate)
+app.command(cls=Command, rich_help_panel=PICTURES_PANEL)(complete)
 
 # every command imports what it needs itself: torch and MLflow take a second each
 

@@ -10,20 +10,28 @@ from harness.run_config import RunConfig
 
 
 def configure_torch(config: RunConfig) -> str:
-    """Apply `run.threads`, choose deterministic kernels where there are any, and return the device to use."""
+    """Apply `run.threads` and `run.device`; the device to use."""
+    return use_device(config.device, threads=config.threads, setting="run.device")
+
+
+def use_device(device: str, *, threads: int, setting: str) -> str:
+    """Set the number of threads, 0 for all cores, and deterministic kernels where there are any; the device to use.
+
+    `setting` is what an error calls the place where `device` was written.
+    """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.set_num_threads(config.threads or available_cores())
+    torch.set_num_threads(threads or available_cores())
     torch.set_flush_denormal(True)  # soft codes at a low tau are full of denormals, which are slow to compute with
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # it costs time and hides nothing of ours
-    return resolve_device(config.device)
+    return resolve_device(device, setting)
 
 
-def resolve_device(device: str) -> str:
+def resolve_device(device: str, setting: str = "run.device") -> str:
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("run.device is cuda, but torch sees no GPU here: set it to auto or cpu")
+        raise ValueError(f"{setting} is cuda, but torch sees no GPU here: set it to auto or cpu")
     return device
 
 

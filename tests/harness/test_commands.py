@@ -11,7 +11,7 @@ import pytest
 from harness import cli
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ["preset", "doctor", "runs", "trace", "upload", "compare", "ablate", "convert-dvae"]
+COMMANDS = ["generate", "complete", "preset", "doctor", "runs", "trace", "upload", "compare", "ablate", "convert-dvae"]
 
 
 def dalle(capsys, *arguments) -> tuple[int, str, str]:
@@ -57,7 +57,7 @@ def test_without_a_command_it_explains_itself(capsys):
     assert code == 2 and "Usage: dalle" in "".join(texts)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["preset"], ["compare", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["preset"], ["generate", "--help"]])
 def test_what_only_prints_loads_neither_torch_nor_mlflow(arguments):
     program = f"""if True:
         import sys
