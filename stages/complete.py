@@ -20,7 +20,7 @@ from dalle.generation.encoding import encode_images
 from dalle.miniworld.items import panels_of
 from dalle.miniworld.panels import Panels
 from dalle.miniworld.reader_accuracy import panel_reader_accuracy
-from dalle.prior.model import load_prior
+from dalle.prior.kinds import load_prior
 from dalle.randomness import derive_seed
 from harness.stage import Stage, run_stage
 

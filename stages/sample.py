@@ -13,7 +13,7 @@ from dalle.data.evaluation_captions import choose_captions, evaluation_pairs
 from dalle.data.manifest import read_manifest
 from dalle.data.text_tokens import caption_text_tokens
 from dalle.generation.sampling import sample_candidates
-from dalle.prior.model import load_prior
+from dalle.prior.kinds import load_prior
 from dalle.randomness import derive_seed
 from harness.stage import Stage, run_stage
 

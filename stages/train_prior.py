@@ -1,4 +1,4 @@
-"""Stage 2 of the paper: the sparse transformer over text and image tokens (2.2, App. B)."""
+"""Stage 2 of the paper: the prior over text and image tokens, a sparse transformer (2.2, App. B)."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +8,7 @@ import torch
 
 from dalle.data.bpe import CaptionTokenizer, pad_text_tokens
 from dalle.data.token_store import TokenStore, open_token_store, require_dvae
-from dalle.prior.model import Prior
+from dalle.prior.kinds import AnyPrior
 from dalle.prior.train import train_prior
 from dalle.randomness import derive_seed
 from dalle.training.model_folder import save_model, weights_sha256
@@ -33,12 +33,12 @@ def main(stage: Stage) -> None:
     )
     with stage.output("models/prior") as folder:
         save_model(prior, prior.config, folder)
-    sequence = config.text_length + prior.config.grid_size**2
+    sequence = config.text_length + prior.config.num_positions
     stage.throughput(tokens_per_second=stage.log.updates_per_second() * config.optim.batch_size * sequence)
     stage.finish(metrics)
 
 
-def sampler(stage: Stage, store: TokenStore, tokenizer: CaptionTokenizer) -> Callable[[Prior, int], None]:
+def sampler(stage: Stage, store: TokenStore, tokenizer: CaptionTokenizer) -> Callable[[AnyPrior, int], None]:
     """Logs one sample for each of the first validation captions: nothing that is trained depends on it."""
     from dalle.dvae.model import load_dvae
     from dalle.generation.decoding import decode_codes
@@ -48,7 +48,7 @@ def sampler(stage: Stage, store: TokenStore, tokenizer: CaptionTokenizer) -> Cal
     token_lists = [tokenizer.encode(caption) for caption in captions]
     text_tokens, _ = pad_text_tokens(token_lists, stage.params.train_prior.text_length, tokenizer.vocab_size)
 
-    def show(prior: Prior, step: int) -> None:
+    def show(prior: AnyPrior, step: int) -> None:
         config, device = stage.params.sample, stage.options.device
         image_tokens = sample_candidates(
             prior,

@@ -9,7 +9,7 @@ from torch import nn
 
 from dalle.clip.model import ClipConfig, TowerSizes
 from dalle.dvae.model import DVAE
-from dalle.prior.model import Prior, PriorConfig
+from dalle.prior.kinds import AnyPriorConfig, build_prior
 from dalle.prior.train import prior_config
 from harness.data_folders import evaluated_captions
 from harness.run_config import MINIWORLD
@@ -27,7 +27,7 @@ PNG_PIXEL = 2  # photographs; drawings take less
 def parameters(params: "Params") -> dict[str, int]:
     """Parameters of the three models, by the stage that trains them."""
     with torch.device("meta"):
-        dvae, prior = DVAE(params.train_dvae.model(params.image_size)), Prior(_prior_config(params))
+        dvae, prior = DVAE(params.train_dvae.model(params.image_size)), build_prior(_prior_config(params))
     size = -(-params.image_size // params.train_clip.towers.shrinks) * params.train_clip.towers.shrinks
     clip = ClipConfig(image_size=size, text_vocab_size=params.train_tokenizer.vocab_size, towers=params.train_clip.towers)
     return {"train_dvae": _count(dvae), "train_prior": _count(prior), "train_clip": clip_parameters(clip)}
@@ -113,7 +113,7 @@ def _convolution(in_width: int, out_width: int, kernel: int) -> int:
     return in_width * out_width * kernel**2 + 2 * out_width
 
 
-def _prior_config(params: "Params") -> PriorConfig:
+def _prior_config(params: "Params") -> AnyPriorConfig:
     """The prior with the largest vocabulary that the tokenizer may get."""
     # of a token store it asks codebook and grid, which the dVAE that will write it knows already
     return prior_config(params.train_prior, params.train_tokenizer.vocab_size, params.train_dvae.model(params.image_size))

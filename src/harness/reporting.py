@@ -22,8 +22,8 @@ from dalle.evaluation.table import read_rows
 from dalle.generation.completed_pictures import Completions, read_completions
 from dalle.generation.decoding import decode_codes
 from dalle.generation.encoding import encode_images
+from dalle.prior.kinds import load_prior
 from dalle.prior.masks import sequence_mask
-from dalle.prior.model import load_prior
 from dalle.report.ablations import ablations_section, read_ablations
 from dalle.report.completions import completion_subtitle
 from dalle.report.figures.attention_masks import attention_masks
@@ -143,9 +143,10 @@ def _figures(evidence: Evidence) -> dict[str, Callable[[], Figure]]:
         "miniature_world": lambda: _world(evidence),
         "filter_examples": lambda: _filtering(evidence),
         "reconstructions": lambda: _reconstructions(evidence),
-        "attention_masks": _masks,
         "published_numbers": published_numbers,
     }
+    if evidence.params.train_prior.kind == "transformer":
+        figures["attention_masks"] = _masks
     for stage, plan in PLANS.items():
         plan = plan.of(evidence.curves[stage])
         figures[stage] = lambda stage=stage, plan=plan: training_curves(

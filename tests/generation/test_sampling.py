@@ -3,8 +3,10 @@ import pytest
 import torch
 
 from dalle.generation.sampling import SampleConfig, draw_tokens, filtered, sample_candidates, uniforms
+from dalle.prior.kinds import KINDS, build_prior, initialise_prior
 from dalle.prior.masks import layer_masks
-from dalle.prior.model import Prior, PriorConfig, initialise
+from dalle.prior.model import PriorConfig
+from dalle.prior.pixelcnn import PixelCNNConfig, PixelCNNSizes
 
 IDS = ["sunset", "owl", "17"]
 
@@ -25,25 +27,21 @@ def sample(prior, text, ids=IDS, *, num_candidates=5, batch_size=64, seed=3, tem
     )
 
 
-@pytest.fixture(scope="module")
-def prior():
+SHAPE = {"text_vocab_size": 11, "text_length": 5, "codebook_size": 13, "grid_size": 4, "layers": 5, "width": 16, "heads": 2}
+CONFIGS = {
+    "transformer": PriorConfig(**SHAPE, conv_kernel=3, masks=tuple(layer_masks(5))),
+    "pixelcnn": PixelCNNConfig(**SHAPE, pixelcnn=PixelCNNSizes(layers=3, width=16, kernel=3)),
+}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def prior(request):
     """4x4 tokens of 13, with weights large enough that every token drawn changes the next ones."""
-    config = PriorConfig(
-        text_vocab_size=11,
-        text_length=5,
-        codebook_size=13,
-        grid_size=4,
-        layers=5,
-        width=16,
-        heads=2,
-        conv_kernel=3,
-        masks=tuple(layer_masks(5)),
-    )
-    prior = Prior(config)
-    initialise(prior, torch.Generator().manual_seed(0))
+    prior = build_prior(CONFIGS[request.param])
+    initialise_prior(prior, torch.Generator().manual_seed(0))
     with torch.no_grad():
         for parameter in prior.parameters():
-            if parameter.ndim > 1:
+            if parameter.ndim > 1 and parameter.std() < 0.05:  # a PixelCNN's convolutions are large enough
                 parameter *= 10
     return prior.eval()
 

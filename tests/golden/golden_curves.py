@@ -11,8 +11,8 @@ UPDATE_COMMAND = "python -m pytest tests/golden --update-golden"
 
 # Allowed difference as a part of the column's largest value: a hundred times the largest one measured over all columns and
 # updates between AVX-512, AVX2 and SSE4 kernels of torch, oneDNN and MKL, with 1, 2 and 4 threads, denormals flushed or not
-# (dVAE 9e-6, prior 1e-6, CLIP 1e-6; the norm of the gradient moves most). A step size 1 % larger is 1e-2 away.
-TOLERANCE = {"train_dvae": 1e-3, "train_prior": 1e-4, "train_clip": 1e-4}
+# (dVAE 9e-6, either prior 1e-6, CLIP 1e-6; the norm of the gradient moves most). A step size 1 % larger is 1e-2 away.
+TOLERANCE = {"train_dvae": 1e-3, "train_prior": 1e-4, "train_prior_pixelcnn": 1e-4, "train_clip": 1e-4}
 
 # columns that count: rounding can move one of them by a whole item, a code of 24 or a caption of 12
 ONE_ITEM = {

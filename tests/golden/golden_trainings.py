@@ -1,4 +1,4 @@
-"""The three trainings, so small that 20 updates take a second, each a function of its `train_*` section and a seed.
+"""The trainings, so small that 20 updates take a second, each a function of its `train_*` section and a seed.
 
 Sizes are this file's own and not those of the other tests: whoever changes a tiny model there must not change a curve here.
 Where rounding would grow, the settings are tame: with Adam's usual eps, larger steps, a sharp codebook or a ResNet's batch
@@ -22,6 +22,7 @@ from dalle.data.images import ImageBatches, dvae_crop, load_evaluation_images
 from dalle.dvae.train import TrainDVAEConfig, train_dvae
 from dalle.dvae.vq import VQConfig
 from dalle.dvae.warm_start import WarmStartConfig
+from dalle.prior.pixelcnn import PixelCNNSizes
 from dalle.prior.train import TrainPriorConfig, train_prior
 from dalle.training.checkpoint import Checkpoint
 from dalle.training.log import MemoryLog
@@ -77,10 +78,12 @@ DVAE = TrainDVAEConfig(
     optim=optim(clip_norm=0.5, eps=1e-3, learning_rate=cosine(1e-3, 1e-4, 20, 3)),
 )
 PRIOR = TrainPriorConfig(
+    kind="transformer",
     layers=4,
     width=32,
     heads=2,
     conv_kernel=3,
+    pixelcnn=PixelCNNSizes(layers=3, width=24, kernel=3),
     text_length=15,
     bpe_dropout=0.2,
     image_loss_weight=0.875,
@@ -88,6 +91,7 @@ PRIOR = TrainPriorConfig(
     activation_checkpointing=False,
     optim=optim(ema_every=2),
 )
+PIXELCNN = dataclasses.replace(PRIOR, kind="pixelcnn")
 CLIP = TrainClipConfig(
     towers=TowerSizes(
         embed_dim=16,
@@ -127,6 +131,7 @@ def clip_points(folder: Path, config: TrainClipConfig, seed: int) -> Points:
 TRAININGS: dict[str, tuple[Callable[..., Points], Any]] = {
     "train_dvae": (dvae_points, DVAE),
     "train_prior": (prior_points, PRIOR),
+    "train_prior_pixelcnn": (prior_points, PIXELCNN),
     "train_clip": (clip_points, CLIP),
 }
 

@@ -55,6 +55,7 @@ PAPER = {
     "train_prior.bpe_dropout": 0.1,
     "train_prior.image_loss_weight": 7 / 8,
     # B.1
+    "train_prior.kind": "transformer",
     "train_prior.layers": 64,
     "train_prior.width": 62 * 64,
     "train_prior.heads": 62,

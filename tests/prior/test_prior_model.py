@@ -1,8 +1,9 @@
 import pytest
 import torch
 
+from dalle.prior.kinds import load_prior
 from dalle.prior.masks import MASKS, image_mask, layer_masks
-from dalle.prior.model import Prior, PriorConfig, initialise, load_prior
+from dalle.prior.model import Prior, PriorConfig, initialise
 from dalle.training.model_folder import save_model
 from dalle.training.precision import autocast
 from tiny_priors import random_tokens, tiny_config, tiny_prior

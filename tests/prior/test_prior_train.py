@@ -10,7 +10,8 @@ from dalle.data.bpe import train_tokenizer
 from dalle.data.token_store import open_token_store, write_token_store
 from dalle.prior import train as training
 from dalle.prior.batches import EvaluatedPairs, TrainingBatches
-from dalle.prior.model import load_prior
+from dalle.prior.kinds import KINDS, load_prior
+from dalle.prior.pixelcnn import PixelCNNSizes
 from dalle.prior.train import TrainPriorConfig, mean_losses, train_prior
 from dalle.training.checkpoint import Checkpoint
 from dalle.training.log import MemoryLog
@@ -73,10 +74,12 @@ def config(updates=60, **changes) -> TrainPriorConfig:
         validate_every=1000,
     )
     values = {
+        "kind": "transformer",
         "layers": 2,
         "width": 32,
         "heads": 2,
         "conv_kernel": 3,
+        "pixelcnn": PixelCNNSizes(layers=2, width=32, kernel=3),
         "text_length": 4,
         "bpe_dropout": 0.0,
         "image_loss_weight": 7 / 8,
@@ -95,8 +98,9 @@ def run(store, tokenizer, prior_config, folder, *, options=OPTIONS, log=None):
     return prior, metrics, log
 
 
-def test_sixty_updates_learn_what_captions_say_of_images(store, tokenizer, tmp_path):
-    prior, metrics, log = run(store, tokenizer, config(), tmp_path)
+@pytest.mark.parametrize("kind", KINDS)
+def test_sixty_updates_learn_what_captions_say_of_images(kind, store, tokenizer, tmp_path):
+    prior, metrics, log = run(store, tokenizer, config(kind=kind), tmp_path)
     first, last = log.points[0][1], log.points[-2][1]
     assert first["train/image_loss"] == pytest.approx(np.log(8), rel=0.05)  # uniform over the codebook at the start
     # a letter chooses among 4 and a view among 2: the image alone would leave 3 * ln 4 + ln 2 nats over its 9 tokens
@@ -107,8 +111,10 @@ def test_sixty_updates_learn_what_captions_say_of_images(store, tokenizer, tmp_p
     assert {"train/loss", "train/text_loss", "train/image_loss"} <= set(first)
 
 
-def test_resumed_equals_uninterrupted_bit_for_bit(store, tokenizer, tmp_path, monkeypatch):
-    whole, metrics, whole_log = run(store, tokenizer, config(updates=12, bpe_dropout=0.3), tmp_path / "whole")
+@pytest.mark.parametrize("kind", KINDS)
+def test_resumed_equals_uninterrupted_bit_for_bit(kind, store, tokenizer, tmp_path, monkeypatch):
+    asked = config(updates=12, bpe_dropout=0.3, kind=kind)
+    whole, metrics, whole_log = run(store, tokenizer, asked, tmp_path / "whole")
 
     class PowerCut(Exception):
         pass
@@ -122,11 +128,9 @@ def test_resumed_equals_uninterrupted_bit_for_bit(store, tokenizer, tmp_path, mo
     options, log = RunOptions(device="cpu", data_workers=0, log_every=3, checkpoint_seconds=0), MemoryLog()
     with monkeypatch.context() as patch, pytest.raises(PowerCut):
         patch.setattr(training, "TrainingBatches", InterruptedBatches)
-        run(store, tokenizer, config(updates=12, bpe_dropout=0.3), tmp_path / "cut", options=options, log=log)
+        run(store, tokenizer, asked, tmp_path / "cut", options=options, log=log)
     assert log.points[-1][0] < 7
-    resumed, resumed_metrics, _ = run(
-        store, tokenizer, config(updates=12, bpe_dropout=0.3), tmp_path / "cut", options=options, log=log
-    )
+    resumed, resumed_metrics, _ = run(store, tokenizer, asked, tmp_path / "cut", options=options, log=log)
     assert [a.equal(b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True)].count(False) == 0
     assert resumed_metrics == metrics
 

@@ -10,12 +10,12 @@ from dalle.dvae.model import DVAE
 from dalle.generation.decoding import decode_codes
 from dalle.generation.encoding import encode_images
 from dalle.generation.sampling import SampleConfig, sample_candidates
-from dalle.prior.model import Prior
+from dalle.prior.kinds import AnyPrior
 
 
 def complete_images(
     dvae: DVAE,
-    prior: Prior,
+    prior: AnyPrior,
     tokenizer: CaptionTokenizer,
     images: np.ndarray,
     captions: Sequence[str],
@@ -57,7 +57,7 @@ def hide_below(images: np.ndarray, row: int) -> np.ndarray:
 
 
 def complete_tokens(
-    prior: Prior,
+    prior: AnyPrior,
     tokenizer: CaptionTokenizer,
     given: np.ndarray,
     captions: Sequence[str],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from dalle.clip.model import load_clip
 from dalle.data.bpe import CaptionTokenizer
 from dalle.dvae.model import DVAE, load_dvae
-from dalle.prior.model import Prior, load_prior
+from dalle.prior.kinds import AnyPrior, load_prior
 
 if TYPE_CHECKING:
     import open_clip
@@ -18,7 +18,7 @@ class ModelSet:
     """`clip` is None where there is none: candidates can be drawn then, but nobody tells the better ones."""
 
     tokenizer: CaptionTokenizer
-    prior: Prior
+    prior: AnyPrior
     dvae: DVAE
     clip: "open_clip.CLIP | None"
 

@@ -14,8 +14,7 @@ from torch import Tensor
 
 from dalle.data.text_tokens import LongCaptions
 from dalle.generation.categorical import draw_indices
-from dalle.prior.cache import Cache
-from dalle.prior.model import Prior
+from dalle.prior.kinds import AnyPrior, SamplingCache
 from dalle.progress import track
 from dalle.randomness import numpy_generator
 from dalle.training.precision import autocast
@@ -45,7 +44,7 @@ class SampleConfig:
 
 
 def sample_candidates(
-    prior: Prior,
+    prior: AnyPrior,
     text_tokens: Tensor,
     caption_ids: Sequence[str],
     *,
@@ -152,7 +151,9 @@ def check_filters(temperature: float, top_k: int | None, top_p: float | None) ->
         raise ValueError(f"top_p must be in (0, 1], or empty for all tokens, got {top_p}")
 
 
-def _decode(prior: Prior, cache: Cache, uniform: Tensor, prefix: Tensor, draw: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+def _decode(
+    prior: AnyPrior, cache: SamplingCache, uniform: Tensor, prefix: Tensor, draw: Callable[[Tensor, Tensor], Tensor]
+) -> Tensor:
     """Image tokens (B, G*G) after the text in `cache`: the first from `prefix` (B, n), the rest drawn by `uniform` (B, G*G)."""
     image_tokens = torch.empty(uniform.shape, dtype=torch.int64, device=uniform.device)
     image_tokens[:, : prefix.shape[1]] = prefix
@@ -167,7 +168,7 @@ def _slices(total: int, size: int) -> list[slice]:
     return [slice(start, min(start + size, total)) for start in range(0, total, size)]
 
 
-def _check_captions(prior: Prior, text_tokens: Tensor, caption_ids: Sequence[str], prefix: Tensor | None) -> None:
+def _check_captions(prior: AnyPrior, text_tokens: Tensor, caption_ids: Sequence[str], prefix: Tensor | None) -> None:
     if len(text_tokens) != len(caption_ids):
         raise ValueError(f"{len(text_tokens)} rows of text tokens for {len(caption_ids)} caption ids: give one row a caption")
     if len(set(caption_ids)) != len(caption_ids):

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dalle.prior.model import Prior
+from dalle.prior.kinds import AnyPrior
 
 
 class Losses(NamedTuple):
@@ -22,7 +22,7 @@ class Losses(NamedTuple):
         return (1 - image_loss_weight) * self.text + image_loss_weight * self.image
 
 
-def prior_losses(prior: Prior, text_tokens: Tensor, image_tokens: Tensor, *, loss_on_padding: bool) -> Losses:
+def prior_losses(prior: AnyPrior, text_tokens: Tensor, image_tokens: Tensor, *, loss_on_padding: bool) -> Losses:
     """Cross-entropies of text tokens (B, T) and image tokens (B, G*G) under the prior.
 
     Text logits are computed for the counted positions only.

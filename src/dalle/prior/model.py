@@ -1,8 +1,7 @@
 """The prior: a decoder-only transformer of p(text tokens, image tokens), and its one-position-at-a-time twin for sampling."""
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -13,13 +12,13 @@ from dalle.prior.attention import Block
 from dalle.prior.cache import Cache, LayerCache, slots_of
 from dalle.prior.layout import Layout
 from dalle.prior.masks import MASKS
-from dalle.training.model_folder import load_model
 
 
 @dataclass(frozen=True, kw_only=True)
 class PriorConfig:
     """All that is needed to rebuild a prior; `masks` names the attention mask of every layer, from the first to the last."""
 
+    kind: Literal["transformer"] = "transformer"
     text_vocab_size: int
     text_length: int
     codebook_size: int
@@ -31,9 +30,7 @@ class PriorConfig:
     masks: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        for name in ("text_vocab_size", "codebook_size", "grid_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        check_sizes(self, "text_vocab_size", "codebook_size", "grid_size")
         check_shape(self)
         if len(self.masks) != self.layers:
             raise ValueError(f"masks must name one mask a layer, got {len(self.masks)} for {self.layers} layers")
@@ -64,13 +61,23 @@ class Shape(Protocol):
 
 def check_shape(config: Shape) -> None:
     """A `ValueError` naming the field that no prior can have."""
-    for name in ("text_length", "layers", "width", "heads"):
-        if getattr(config, name) < 1:
-            raise ValueError(f"{name} must be at least 1, got {getattr(config, name)}")
-    if config.width % config.heads:
-        raise ValueError(f"heads must divide width, got width {config.width} and heads {config.heads}")
+    check_blocks(config)
     if config.conv_kernel < 1 or config.conv_kernel % 2 == 0:
         raise ValueError(f"conv_kernel must be odd and at least 1, got {config.conv_kernel}")
+
+
+def check_blocks(config: Any) -> None:
+    """A `ValueError` naming the field that no stack of blocks over text can have."""
+    check_sizes(config, "text_length", "layers", "width", "heads")
+    if config.width % config.heads:
+        raise ValueError(f"heads must divide width, got width {config.width} and heads {config.heads}")
+
+
+def check_sizes(config: Any, *names: str) -> None:
+    """A `ValueError` naming the first of these fields that is below 1."""
+    for name in names:
+        if getattr(config, name) < 1:
+            raise ValueError(f"{name} must be at least 1, got {getattr(config, name)}")
 
 
 class Prior(nn.Module):
@@ -110,7 +117,7 @@ class Prior(nn.Module):
 
     def hidden(self, text_tokens: Tensor, image_tokens: Tensor) -> tuple[Tensor, Tensor]:
         """What the two heads read, (B, T, D) and (B, G*G, D): for a loss that needs the logits of some positions only."""
-        self._check("image", image_tokens, self.config.num_positions, self.config.codebook_size)
+        check_tokens("image", image_tokens, self.config.num_positions, self.config.codebook_size)
         hidden = torch.cat([self._embed_text(text_tokens), self._embed_image(image_tokens)], 1)
         for name, block in zip(self.config.masks, self.blocks, strict=True):
             hidden = run_block(block, hidden, self.layouts[name], recompute=self.activation_checkpointing)
@@ -149,7 +156,7 @@ class Prior(nn.Module):
 
     def _embed_text(self, text_tokens: Tensor) -> Tensor:
         """The T text inputs: start-of-text and all tokens but the last, (B, T, D)."""
-        self._check("text", text_tokens, self.config.text_length, self.config.num_text_ids)
+        check_tokens("text", text_tokens, self.config.text_length, self.config.num_text_ids)
         return shifted_right(self.start_of_text, self.text_embedding(text_tokens[:, :-1])) + self.text_positions.weight
 
     def _embed_image(self, image_tokens: Tensor) -> Tensor:
@@ -157,15 +164,17 @@ class Prior(nn.Module):
         positions = (self.rows.weight[:, None] + self.columns.weight[None]).flatten(0, 1)
         return shifted_right(self.start_of_image, self.image_embedding(image_tokens[:, :-1])) + positions
 
-    def _check(self, kind: str, tokens: Tensor, length: int, num_ids: int) -> None:
-        if tokens.ndim != 2 or tokens.shape[1] != length:
-            raise ValueError(f"{kind} tokens have shape {tuple(tokens.shape)}, this prior reads {length} a row: (B, {length})")
-        if tokens.is_meta or not tokens.numel():
-            return
-        low, high = (int(value) for value in torch.aminmax(tokens))
-        if low < 0 or high >= num_ids:
-            token = high if high >= num_ids else low
-            raise ValueError(f"{kind} token {token} is outside this prior's vocabulary, 0 to {num_ids - 1}")
+
+def check_tokens(kind: str, tokens: Tensor, length: int, num_ids: int) -> None:
+    """A `ValueError` where `tokens` are not (B, `length`) ids below `num_ids`; `kind` is what they are called."""
+    if tokens.ndim != 2 or tokens.shape[1] != length:
+        raise ValueError(f"{kind} tokens have shape {tuple(tokens.shape)}, this prior reads {length} a row: (B, {length})")
+    if tokens.is_meta or not tokens.numel():
+        return
+    low, high = (int(value) for value in torch.aminmax(tokens))
+    if low < 0 or high >= num_ids:
+        token = high if high >= num_ids else low
+        raise ValueError(f"{kind} token {token} is outside this prior's vocabulary, 0 to {num_ids - 1}")
 
 
 def run_block(block: Block, hidden: Tensor, layout: Layout, *, recompute: bool) -> Tensor:
@@ -190,17 +199,18 @@ def logits_in_float32(head: nn.Linear, hidden: Tensor) -> Tensor:
 @torch.no_grad()
 def initialise(prior: Prior, generator: torch.Generator) -> None:
     """N(0, 0.02) weights and embeddings, zero biases; what is added to the residual stream is 1 / sqrt(2 L) of that."""
-    residual = {id(layer) for block in prior.blocks for layer in (block.attention.out, block.mlp[2])}
-    for module in prior.modules():
-        if isinstance(module, nn.Linear | nn.Embedding):
-            scale = (2 * prior.config.layers) ** -0.5 if id(module) in residual else 1.0
-            module.weight.normal_(0, 0.02 * scale, generator=generator)
-        if isinstance(module, nn.Linear):
-            module.bias.zero_()
+    initialise_linear(prior, prior.blocks, generator)
     for start in (prior.start_of_text, prior.start_of_image):
         start.normal_(0, 0.02, generator=generator)
 
 
-def load_prior(folder: Path) -> Prior:
-    """The prior that `save_model(prior, prior.config, folder)` wrote."""
-    return load_model(Prior, PriorConfig, folder)
+@torch.no_grad()
+def initialise_linear(model: nn.Module, blocks: nn.ModuleList, generator: torch.Generator) -> None:
+    """All linear layers and embeddings of a model whose residual stream runs through `blocks`."""
+    residual = {id(layer) for block in blocks for layer in (block.attention.out, block.mlp[2])}
+    for module in model.modules():
+        if isinstance(module, nn.Linear | nn.Embedding):
+            scale = (2 * len(blocks)) ** -0.5 if id(module) in residual else 1.0
+            module.weight.normal_(0, 0.02 * scale, generator=generator)
+        if isinstance(module, nn.Linear) and module.bias is not None:
+            module.bias.zero_()

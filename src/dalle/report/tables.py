@@ -16,7 +16,7 @@ STAGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "train_tokenizer": ("byte-pair encoding of the captions", ()),
     "train_dvae": ("images to codes and back", ("valid/psnr_db", "valid/ssim", "valid/codebook_used")),
     "precompute_tokens": ("image tokens of all training pairs", ()),
-    "train_prior": ("the sparse transformer", ("valid/loss", "valid/image_loss", "valid/text_loss")),
+    "train_prior": ("the prior over text and image tokens", ("valid/loss", "valid/image_loss", "valid/text_loss")),
     "train_clip": ("the model that reranks", ("valid/loss", "valid/retrieval_top1")),
     "sample": ("candidates for every caption", ("images/total",)),
     "rerank": ("winners for every N", ()),

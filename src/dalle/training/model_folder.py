@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from dalle.config import from_mapping, to_mapping
+from dalle.config import ConfigError, from_mapping, to_mapping
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -25,10 +25,7 @@ def save_model(model: nn.Module, config: Any, folder: Path) -> None:
 
 def load_model(build: Callable[[Any], M], config_class: type, folder: Path) -> M:
     """Read what `save_model` wrote; a missing, truncated or differently shaped file is a `ValueError` naming it."""
-    for name in ("config.json", "model.safetensors"):
-        if not (folder / name).is_file():
-            raise ValueError(f"{folder / name}: missing; a model folder holds config.json and model.safetensors")
-    model = build(from_mapping(config_class, _read_json(folder / "config.json"), str(folder / "config.json")))
+    model = build(from_mapping(config_class, saved_config(folder), str(folder / "config.json")))
     try:
         model.load_state_dict(load_file(folder / "model.safetensors"))
     except (SafetensorError, RuntimeError) as error:
@@ -45,8 +42,16 @@ def weights_sha256(folder: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read_json(path: Path) -> Any:
+def saved_config(folder: Path) -> dict[str, Any]:
+    """The mapping in a model folder's `config.json`; one of the two files missing, or no mapping, is a `ValueError`."""
+    for name in ("config.json", "model.safetensors"):
+        if not (folder / name).is_file():
+            raise ValueError(f"{folder / name}: missing; a model folder holds config.json and model.safetensors")
+    path = folder / "config.json"
     try:
-        return json.loads(path.read_text())
+        config = json.loads(path.read_text())
     except ValueError as error:
         raise ValueError(f"{path}: not valid JSON: {error}") from None
+    if not isinstance(config, dict):
+        raise ConfigError(f"{path}: expected a section with keys, got {config!r}")
+    return config
