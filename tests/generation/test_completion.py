@@ -13,7 +13,9 @@ from dalle.prior.model import Prior, PriorConfig, initialise
 
 CAPTIONS = ["the same cat on the top as a sketch on the bottom", "a cat", "upside-down"]
 IDS = ["0", "1", "2"]
-CONFIG = SampleConfig(candidates=2, temperature=1.0, top_k=None, top_p=None, batch_size=4, precision="fp32")
+CONFIG = SampleConfig(
+    long_captions="truncate", candidates=2, temperature=1.0, top_k=None, top_p=None, batch_size=4, precision="fp32"
+)
 ROWS = 2
 
 
