@@ -1,4 +1,4 @@
-"""FID, IS and KID over blur radii and over N, caption accuracy where a reader exists (3.1, Fig. 9), copies of training images."""
+"""FID, IS and KID over blur radii and over N, caption accuracy, copies of training images (3.1, Fig. 9)."""
 
 import time
 from collections.abc import Mapping

@@ -97,7 +97,7 @@ def sample_candidates(
 
 
 def side_by_side(work: Callable[[slice], np.ndarray], groups: Sequence[slice], device: str) -> Iterator[np.ndarray]:
-    """`work` of each group, in order: on a CPU in as many threads as torch has, each with one; elsewhere one after the other."""
+    """`work` of each group, in order: on a CPU in as many threads as torch has, each with one; elsewhere one by one."""
     if device != "cpu":
         yield from map(work, groups)
         return

@@ -120,7 +120,8 @@ def cached_attention(queries: Tensor, live: LiveKeys, cache: LayerCache) -> Tens
             image_scores += live.added
         weights = torch.cat([text_scores, image_scores], -1).softmax(-1)
         text_weights, image_weights = weights.split([text_scores.shape[-1], image_scores.shape[-1]], -1)
-        return (image_weights[:, :, None] @ image_values.permute(1, 2, 0, 3)).squeeze(2) + _per_caption(text_weights, cache.text_values)
+        from_image = (image_weights[:, :, None] @ image_values.permute(1, 2, 0, 3)).squeeze(2)
+        return from_image + _per_caption(text_weights, cache.text_values)
 
 
 def _per_caption(rows: Tensor, matrices: Tensor) -> Tensor:

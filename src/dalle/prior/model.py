@@ -178,7 +178,7 @@ def check_tokens(kind: str, tokens: Tensor, length: int, num_ids: int) -> None:
 
 
 def run_block(block: Block, hidden: Tensor, layout: Layout, *, recompute: bool) -> Tensor:
-    """`block(hidden, layout)`; with `recompute` the backward pass computes its activations again instead of finding them kept."""
+    """`block(hidden, layout)`; with `recompute` the backward pass computes its activations again, keeping none."""
     if not recompute:
         return block(hidden, layout)
     # a block draws nothing, and the generators' states are the process's: a shard's thread must not set them back
