@@ -1,5 +1,6 @@
 """Image-to-image: the top of each picture given, the rest completed under its caption (Fig. 2d, 14)."""
 
+import sys
 import time
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from dalle.clip.scoring import clip_scores
 from dalle.data.bpe import CaptionTokenizer
 from dalle.data.images import load_evaluation_images
 from dalle.data.manifest import read_manifest
+from dalle.data.text_tokens import caption_text_tokens
 from dalle.dvae.model import DVAE, load_dvae
 from dalle.evaluation.panel_success import as_asked, completion_metrics, success_metrics
 from dalle.generation.completed_pictures import Completions, write_completions
@@ -68,14 +70,21 @@ def complete(pairs: pd.DataFrame, stage: Stage) -> tuple[Completions, dict[str, 
 def draw(pairs: pd.DataFrame, pictures: np.ndarray, dvae: DVAE, stage: Stage) -> np.ndarray:
     """The completions, uint8 (C, N, H, W, 3)."""
     config, device = stage.params.complete, stage.options.device
+    prior, tokenizer = load_prior(Path("models/prior")), CaptionTokenizer.load(Path("models/tokenizer"))
+    captions, caption_ids = pairs["caption"].tolist(), pairs["caption_id"].tolist()
+    text = caption_text_tokens(
+        tokenizer, caption_ids, captions, text_length=prior.config.text_length, long_captions=config.long_captions
+    )
+    if text.warning:
+        print(f"WARNING complete: {text.warning}", file=sys.stderr)
     candidates = complete_tokens(
-        load_prior(Path("models/prior")),
-        CaptionTokenizer.load(Path("models/tokenizer")),
+        prior,
+        tokenizer,
         given_tokens(
             dvae, pictures, rows=config.rows, batch_size=config.batch_size, device=device, precision=config.precision
         ),
-        pairs["caption"].tolist(),
-        pairs["caption_id"].tolist(),
+        captions,
+        caption_ids,
         config=config,
         seed=derive_seed(stage.params.seed, "complete"),
         device=device,

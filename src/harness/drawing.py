@@ -130,6 +130,7 @@ def _config(
     from dalle.generation.sampling import SampleConfig
 
     return SampleConfig(
+        long_captions="truncate",
         candidates=candidates, temperature=temperature, top_k=top_k, top_p=top_p, batch_size=batch_size, precision=precision
     )
 

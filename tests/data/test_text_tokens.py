@@ -38,7 +38,7 @@ def test_long_captions_are_cut_counted_and_named():
 def test_long_captions_are_refused_by_name():
     message = (
         r"^5 of 6 captions are longer than the prior's 4 text tokens \('id-0' has 5, 'id-2' has 6, 'id-3' has 7, ...\): "
-        r"shorten them, or let sample.long_captions truncate$"
+        r"shorten them, or let long_captions truncate$"
     )
     with pytest.raises(ValueError, match=message):
         tokens(["abcde", "ab", "abcdef", "abcdefg", "abcde", "abcde"], long_captions="refuse")

@@ -21,7 +21,9 @@ from harness import cli
 from tiny_model_sets import save_all, save_dvae, save_tokenizer
 
 CAPTION = "a red circle above a blue square"
-CONFIG = SampleConfig(candidates=5, temperature=1.0, top_k=None, top_p=None, batch_size=64, precision="fp32")
+CONFIG = SampleConfig(
+    long_captions="truncate", candidates=5, temperature=1.0, top_k=None, top_p=None, batch_size=64, precision="fp32"
+)
 
 
 BELOW = "16 × 16 pixels · below: number, CLIP similarity (↑ higher is better)"

@@ -16,7 +16,9 @@ from dalle.generation.text_to_image import check_request, choose_best, cut_off, 
 from tiny_model_sets import CLIP_LENGTH, TEXT_LENGTH, save_all
 
 CAPTIONS = ["a red star", "a blue square"]
-CONFIG = SampleConfig(candidates=6, temperature=0.9, top_k=9, top_p=0.95, batch_size=4, precision="fp32")
+CONFIG = SampleConfig(
+    long_captions="truncate", candidates=6, temperature=0.9, top_k=9, top_p=0.95, batch_size=4, precision="fp32"
+)
 
 
 @pytest.fixture(scope="module")

@@ -35,7 +35,7 @@ def caption_text_tokens(
     described = f"{len(too_long)} of {len(captions)} captions are longer than the prior's {text_length} text tokens"
     described += f" ({_first_few(too_long)})"
     if too_long and long_captions == "refuse":
-        raise ValueError(f"{described}: shorten them, or let sample.long_captions truncate")
+        raise ValueError(f"{described}: shorten them, or let long_captions truncate")
     text_tokens, num_truncated = pad_text_tokens(token_lists, text_length, tokenizer.vocab_size)
     return TextTokens(text_tokens, num_truncated, f"{described}: their ends are cut off" if too_long else "")
 

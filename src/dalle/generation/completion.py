@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from dalle.data.bpe import CaptionTokenizer, pad_text_tokens
+from dalle.data.bpe import CaptionTokenizer
+from dalle.data.text_tokens import caption_text_tokens
 from dalle.dvae.model import DVAE
 from dalle.generation.decoding import decode_codes
 from dalle.generation.encoding import encode_images
@@ -71,11 +72,11 @@ def complete_tokens(
 
     Candidate n of a caption depends on seed, caption id, n, caption and what is given, never on what else is drawn.
     """
-    token_lists = [tokenizer.encode(caption) for caption in captions]
-    text_tokens, _ = pad_text_tokens(token_lists, prior.config.text_length, tokenizer.vocab_size)
+    length = prior.config.text_length
+    text = caption_text_tokens(tokenizer, caption_ids, captions, text_length=length, long_captions=config.long_captions)
     return sample_candidates(
         prior,
-        torch.from_numpy(text_tokens),
+        torch.from_numpy(text.text_tokens),
         caption_ids,
         num_candidates=config.candidates,
         temperature=config.temperature,
