@@ -1,12 +1,14 @@
 # make repro: environment, then the whole pipeline · make test: environment, then every test · make ui: the runs
-# make bench: what is claimed to be fast, measured · make torture: stages killed over and over, and what it did to them
+# make bench: what is claimed to be fast, measured (make bench-peers, once before: with others' programs to compare with)
+# make torture: stages killed over and over, and what it did to them
 PYTHON ?= python3
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export OMP_WAIT_POLICY ?= PASSIVE
 export DVC_NO_ANALYTICS := 1
+export DALLE_PEERS ?= $(CURDIR)/.peers
 
-.PHONY: repro test ui bench torture clean
+.PHONY: repro test ui bench bench-peers torture clean
 
 repro: $(VENV)/ready
 	dvc repro
@@ -21,7 +23,13 @@ ui: $(VENV)/ready
 
 bench: $(VENV)/ready
 	python tests/benchmarks/dvae.py
+	python tests/benchmarks/prior.py
 	python tests/benchmarks/tracking.py
+
+# other implementations of DALL-E, outside the environment; without what they ask for beside, some of which cannot be built
+bench-peers: $(VENV)/ready
+	python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(DALLE_PEERS) dalle-pytorch==1.6.6 \
+		rudalle==1.1.3 einops==0.8.2 axial_positional_embedding==0.3.12 rotary-embedding-torch==0.9.1
 
 torture: $(VENV)/ready
 	python tests/pipeline/torture.py
