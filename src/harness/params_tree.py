@@ -10,13 +10,16 @@ from dalle.clip.train import TrainClipConfig
 from dalle.data.filtering.rules import FilterConfig
 from dalle.dvae.train import TrainDVAEConfig
 from dalle.evaluation.features import NETWORKS
-from dalle.evaluation.sweep import EvaluateConfig
+from dalle.evaluation.protocol import Protocol
 from dalle.generation.completion import check_rows
 from dalle.generation.encoding import Codes
 from dalle.generation.sampling import SampleConfig
 from dalle.miniworld.corpora import MiniworldConfig
 from dalle.prior.train import TrainPriorConfig
 from harness.run_config import RunConfig
+
+OWN_MODELS = ("dalle", "dvae", "real")
+
 
 @dataclass(frozen=True, kw_only=True)
 class PrepareDataConfig:
@@ -105,6 +108,41 @@ class RerankConfig:
         _at_least(self, 1, "batch_size")
         if not self.sweep or list(self.sweep) != sorted(set(self.sweep)) or self.sweep[0] < 1:
             raise ValueError(f"sweep must be rising numbers of candidates from 1 on, got {list(self.sweep)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExternalSamplesConfig:
+    """Another model's samples for a domain: a folder with as many images as captions are drawn for, as `dalle evaluate` reads.
+
+    `match: caption_id` says that files are called <caption_id>.png, or that a samples.csv names the ids; `none` that nobody
+    knows which caption an image is for. `sha256` is of the folder, as `dalle evaluate` prints it: DVC does not watch it.
+    """
+
+    name: str
+    domain: Literal["coco", "cub"]
+    folder: str
+    match: Literal["caption_id", "none"]
+    sha256: str
+
+    def __post_init__(self) -> None:
+        if self.name in OWN_MODELS:
+            raise ValueError(f"name must not be one of ours ({', '.join(OWN_MODELS)}), got {self.name}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig(Protocol):
+    """`rerank_subsets`: orders of the candidates over which the curve over N is averaged; 0 for the order of drawing alone."""
+
+    rerank_subsets: int
+    external: tuple[ExternalSamplesConfig, ...]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.rerank_subsets == 1 or self.rerank_subsets < 0:
+            raise ValueError(f"rerank_subsets must be 0, or 2 and more for an interval, got {self.rerank_subsets}")
+        names = [(external.domain, external.name) for external in self.external]
+        if len(set(names)) < len(names):
+            raise ValueError(f"external: two models of one domain have one name: {names}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from dalle.evaluation.blur import blur, scaled_radius
+from dalle.evaluation.blur import KINDS, blur, filter_of, scaled_radius
 
 
 @pytest.fixture
@@ -23,12 +23,12 @@ def test_is_pillows_filter(images):
     np.testing.assert_array_equal(blur(images, "pil", 1.5), expected)
 
 
-@pytest.mark.parametrize("kind", ["pil", "gaussian"])
+@pytest.mark.parametrize("kind", ["pil", "gaussian", "lafite"])
 def test_radius_zero_is_the_identity_and_more_is_smoother(images, kind):
     np.testing.assert_array_equal(blur(images, kind, 0), images)
     deviations = [blur(images, kind, radius).std() for radius in (0, 0.25, 0.5, 1, 2, 4)]
     assert deviations == sorted(deviations, reverse=True)
-    assert deviations[0] > 4 * deviations[-1]
+    assert deviations[0] > 3 * deviations[-1]
 
 
 @pytest.mark.parametrize("kind", ["pil", "gaussian"])
@@ -38,10 +38,37 @@ def test_the_radius_is_the_standard_deviation(kind):
     assert spread(blur(column, kind, 3.0)[0]) == pytest.approx(3.0, rel=0.05)
 
 
-@pytest.mark.parametrize("kind", ["pil", "gaussian"])
+@pytest.mark.parametrize("kind", ["pil", "gaussian", "lafite"])
 def test_a_flat_picture_stays_flat_up_to_its_edges(kind):
     flat = np.full((1, 16, 16, 3), (10, 120, 255), np.uint8)
     np.testing.assert_array_equal(blur(flat, kind, 4), flat)
+
+
+@pytest.mark.parametrize(("radius", "deviation"), [(1, 0.816), (2, 1.414), (4, 2.582), (8, 4.899)])
+def test_lafites_radius_is_a_kernel_of_2k_plus_1_taps(radius, deviation):
+    """Its author's numbers, and the kernel written out; edges mirror without repeating the edge."""
+    assert np.sqrt(((2 * radius + 1) ** 2 - 1) / 12) == pytest.approx(deviation, abs=1e-3)
+    taps = np.exp(-(np.arange(-radius, radius + 1) ** 2) / 2 / deviation**2)
+    row = np.random.default_rng(0).integers(0, 256, 33).astype(np.uint8)
+    expected = np.convolve(np.pad(row.astype(float), radius, mode="reflect"), taps / taps.sum(), mode="valid")
+    stripes = np.broadcast_to(row[None, :, None], (33, 33, 3))
+    np.testing.assert_allclose(blur(stripes[None], "lafite", radius)[0, 16, :, 0], expected, atol=0.51)
+
+
+def test_gaussian_is_scipys_definition(images):
+    """Weights exp(-x^2 / 2 r^2) up to four standard deviations, edge pixels repeated, once along each axis."""
+    positions = np.arange(-6, 7)
+    taps = np.exp(-(positions**2) / 2 / 1.5**2)
+    padded = np.pad(images[0].astype(float), ((6, 6), (6, 6), (0, 0)), mode="edge")
+    for axis in (0, 1):
+        padded = np.apply_along_axis(lambda line: np.convolve(line, taps / taps.sum(), mode="valid"), axis, padded)
+    np.testing.assert_allclose(blur(images[:1], "gaussian", 1.5)[0], padded, atol=0.501)
+
+
+def test_one_kind_blurs_both_sides_another_the_originals_alone():
+    sides = {kind: (filter_of(kind, is_reference=True), filter_of(kind, is_reference=False)) for kind in KINDS}
+    assert sides["pil"] == ("pil", "pil") and sides["lafite"] == ("lafite", "lafite")
+    assert sides["lafite_originals_only"] == ("lafite", None) and len(sides) == 6
 
 
 def test_radii_scale_with_the_picture():
@@ -50,7 +77,7 @@ def test_radii_scale_with_the_picture():
 
 
 def test_names_the_known_kinds(images):
-    with pytest.raises(ValueError, match="blur_kind: 'box' is not known; known: gaussian, pil"):
+    with pytest.raises(ValueError, match="blur_kind: 'box' is not known; known: gaussian, lafite, pil"):
         blur(images, "box", 1)
     with pytest.raises(ValueError, match="at least 0, got -1"):
         blur(images, "pil", -1)

@@ -155,7 +155,7 @@ def test_shards_are_looked_for(tmp_path):
 
 
 def test_weights(tmp_path):
-    assert checks.weights("lite0", doctor.weights_file).level == "ok"
+    assert checks.weights("lite0", lambda name: doctor.weights_file(name, None)).level == "ok"
     finding = checks.weights("lite0", lambda features: tmp_path / "lite0.pth")
     assert finding.level == "MISSING" and "lite0.pth" in finding.text
 

@@ -1,4 +1,4 @@
-"""Gaussian filters put on both the reference and the samples before features are taken (PAPER 6, Fig. 9 a and b).
+"""Gaussian filters put on the reference and the samples before features are taken (PAPER 6, Fig. 9 a and b).
 
 The paper says "Gaussian filter with varying radius" and no more; a number therefore always names the kind of its filter.
 """
@@ -9,16 +9,27 @@ import numpy as np
 from PIL import Image, ImageFilter
 from scipy.ndimage import gaussian_filter
 
+ORIGINALS_ONLY = "_originals_only"
+
 
 def blur(images: np.ndarray, kind: str, radius: float) -> np.ndarray:
     """Blur uint8 images (N, H, W, 3) at their own resolution; `radius` in their pixels, 0 gives them back as they are."""
-    if kind not in KINDS:
-        raise ValueError(f"blur_kind: {kind!r} is not known; known: {', '.join(sorted(KINDS))}")
+    if kind not in FILTERS:
+        raise ValueError(f"blur_kind: {kind!r} is not known; known: {', '.join(sorted(FILTERS))}")
     if radius < 0:
         raise ValueError(f"a blur radius must be at least 0, got {radius}")
     if radius == 0:
         return images
-    return np.stack([KINDS[kind](image, radius) for image in images])
+    return np.stack([FILTERS[kind](image, radius) for image in images])
+
+
+def filter_of(kind: str, *, is_reference: bool) -> str | None:
+    """The filter that a kind of KINDS puts on the reference or on the samples; None where these stay as they are.
+
+    `pil_originals_only` and its like blur the reference alone, as CogView did: that favours a model whose samples are blurred.
+    """
+    name = kind.removesuffix(ORIGINALS_ONLY)
+    return name if is_reference or name == kind else None
 
 
 def scaled_radius(radius: float, size: int, reference_size: int) -> float:
@@ -36,8 +47,23 @@ def pil(image: np.ndarray, radius: float) -> np.ndarray:
 
 def gaussian(image: np.ndarray, radius: float) -> np.ndarray:
     """A sampled Gaussian of standard deviation `radius`, cut at four of them, edge pixels repeated."""
-    blurred = gaussian_filter(image.astype(np.float64), (radius, radius, 0), mode="nearest")
+    return _gaussian(image, radius, mode="nearest")
+
+
+def lafite(image: np.ndarray, radius: float) -> np.ndarray:
+    """LAFITE's radius k: 2k + 1 taps of standard deviation sqrt(((2k + 1)^2 - 1) / 12), mirrored at the edges.
+
+    Much weaker than the others at one radius. Radii between whole numbers, which LAFITE does not have, take the taps of the
+    next larger one.
+    """
+    deviation = float(np.sqrt(((2 * radius + 1) ** 2 - 1) / 12))
+    return _gaussian(image, deviation, mode="mirror", radius=int(np.ceil(radius)))
+
+
+def _gaussian(image: np.ndarray, deviation: float, **options: str | int) -> np.ndarray:
+    blurred = gaussian_filter(image.astype(np.float64), deviation, axes=(0, 1), **options)
     return np.clip(np.rint(blurred), 0, 255).astype(np.uint8)
 
 
-KINDS: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {"pil": pil, "gaussian": gaussian}
+FILTERS: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {"pil": pil, "gaussian": gaussian, "lafite": lafite}
+KINDS = (*FILTERS, *(f"{name}{ORIGINALS_ONLY}" for name in FILTERS))

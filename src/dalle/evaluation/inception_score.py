@@ -7,11 +7,11 @@ from scipy.special import log_softmax
 SHUFFLE_SEED = 2020
 
 
-def inception_score(logits: np.ndarray, *, splits: int) -> tuple[float, float]:
-    """Mean and standard deviation over `splits` equal parts of the shuffled images; `logits` are (N, classes)."""
+def inception_score(logits: np.ndarray, *, splits: int, seed: int = SHUFFLE_SEED) -> tuple[float, float]:
+    """Mean and standard deviation over `splits` equal parts of logits (N, classes), in an order drawn from `seed`."""
     if not 1 <= splits <= len(logits):
         raise ValueError(f"inception_splits must be between 1 and the number of images ({len(logits)}), got {splits}")
-    order = np.random.RandomState(SHUFFLE_SEED).permutation(len(logits))
+    order = np.random.RandomState(seed).permutation(len(logits))
     log_p = log_softmax(logits[order].astype(np.float64), axis=1)
     bounds = [index * len(logits) // splits for index in range(splits + 1)]
     scores = [score_of_split(log_p[start:stop]) for start, stop in zip(bounds, bounds[1:], strict=False)]

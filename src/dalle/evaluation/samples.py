@@ -12,10 +12,12 @@ from PIL import Image
 class RerankedSamples:
     """Distinct winners (uint8 (M, H, W, 3)) with their captions, and for each of C captions and each N the winner's row.
 
-    `winners` is (C, len(sweep)): winners[i, j] is the row of `images` that won among the first sweep[j] candidates.
+    `winners` is (C, len(sweep)): winners[i, j] is the row of `images` that won among the first sweep[j] candidates. `keys`
+    are (caption_id, candidate) of every image.
     """
 
     images: np.ndarray
+    keys: list[tuple[str, int]]
     captions: list[str]
     winners: np.ndarray
     sweep: tuple[int, ...]
@@ -27,6 +29,7 @@ def read_reranked(folder: Path) -> RerankedSamples:
     ranking = pd.read_csv(folder / "ranking.csv", dtype={"caption_id": str})
     return RerankedSamples(
         images=np.stack([read_image(folder / file) for file in samples["file"]]),
+        keys=list(zip(samples["caption_id"], samples["candidate"].tolist(), strict=True)),
         captions=samples["caption"].tolist(),
         winners=winner_rows(ranking, samples),
         sweep=tuple(sorted(ranking["candidates"].unique().tolist())),

@@ -1,123 +1,194 @@
-"""The numbers of Fig. 9: FID, inception score and KID over blur radii and over the number of reranked candidates (PAPER 6)."""
+"""The numbers of Fig. 9: all metrics of all models over blur radii and over the number of reranked candidates (PAPER 6).
 
-from collections.abc import Iterator
+Radius by radius: the reference's features are taken once for all models, and every metric is read off one pass. What a
+finished radius gave is kept, so that a killed sweep goes on with the next.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol as Interface
+from typing import Self
 
 import numpy as np
 
-from dalle.evaluation.blur import KINDS, blur, scaled_radius
-from dalle.evaluation.features import NETWORKS, Extractor
-from dalle.evaluation.fid import FrechetReference, fid_resamples
-from dalle.evaluation.inception_score import inception_score
-from dalle.evaluation.kid import kid
+from dalle.evaluation.blur import blur, filter_of, scaled_radius
+from dalle.evaluation.extractors import FeatureExtractor
+from dalle.evaluation.protocol import Protocol
+from dalle.evaluation.scores import Reference, Score, class_score, class_score_over
 from dalle.evaluation.table import Row
+
+CHUNK = 512  # images that are blurred, or read, at a time
+
+
+class Images(Interface):
+    """uint8 (N, H, W, 3): an array, or what is read from files when it is indexed."""
+
+    shape: tuple[int, ...]
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: np.ndarray | slice) -> np.ndarray: ...
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateConfig:
-    """What is measured; radii are for pictures of `blur_reference_size` pixels and scale with the size of those at hand."""
+class Samples:
+    """A model's distinct images (M, H, W, 3) and which of them were chosen for each of C captions.
 
-    features: str
-    blur_kind: str
-    blur_radii: tuple[float, ...]
-    blur_reference_size: int
-    inception_splits: int
-    kid_subsets: int
-    kid_subset_size: int
-    bootstrap: int
+    `winners` (C, len(sweep)) are rows of `images`: the best among the first N candidates, for each N of `sweep`. `subsets`
+    (R, C, len(sweep)) are the winners among random parts of the pool; no parts, or two and more.
+    """
 
-    def __post_init__(self) -> None:
-        for name, known in (("features", NETWORKS), ("blur_kind", KINDS)):
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name}: {getattr(self, name)!r} is not known; known: {', '.join(sorted(known))}")
-        if list(self.blur_radii) != sorted(set(self.blur_radii)) or self.blur_radii[:1] != (0,):
-            raise ValueError(f"blur_radii must rise from 0 (where reranking is measured), got {list(self.blur_radii)}")
-        limits = {"blur_reference_size": 1, "inception_splits": 1, "kid_subsets": 1, "kid_subset_size": 2, "bootstrap": 2}
-        for name, least in limits.items():
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+    model: str
+    images: Images
+    winners: np.ndarray
+    sweep: tuple[int, ...]
+    subsets: np.ndarray
+
+    @classmethod
+    def single(cls, model: str, images: Images) -> Self:
+        """One image a caption, chosen among none."""
+        winners = np.arange(len(images))[:, None]
+        return cls(model=model, images=images, winners=winners, sweep=(1,), subsets=np.empty((0, *winners.shape), np.int64))
 
 
-class ReferenceSet:
-    """Real images (M, H, W, 3) uint8 that samples are compared with; their features are taken once a radius, for all models."""
+@dataclass(frozen=True, kw_only=True)
+class Originals:
+    """The reference images (M, H, W, 3); `overlapping`, bool (M,), are in the training set too, None where nobody looked."""
 
-    def __init__(self, images: np.ndarray, extractor: Extractor, config: EvaluateConfig, *, name: str = "all") -> None:
-        self.images, self.extractor, self.config, self.name = images, extractor, config, name
-        self._known: dict[float, tuple[np.ndarray, FrechetReference]] = {}
+    images: Images
+    overlapping: np.ndarray | None
 
-    def at(self, radius: float) -> tuple[np.ndarray, FrechetReference]:
-        """Features (M, d) at one of the configured radii, and the reference side of FID."""
-        if radius not in self._known:
-            features, _ = self.extract(self.images, radius)
-            self._known[radius] = features, FrechetReference(features)
-        return self._known[radius]
-
-    def extract(self, images: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
-        """Features and logits of `images` after the blur that the reference gets."""
-        if images.shape[1:] != self.images.shape[1:]:
-            sizes = f"samples are {images.shape[1:]} and the reference is {self.images.shape[1:]}"
-            raise ValueError(f"{sizes}: bring both to one size")
-        scaled = scaled_radius(radius, images.shape[1], self.config.blur_reference_size)
-        return self.extractor(blur(images, self.config.blur_kind, scaled))
+    @property
+    def members(self) -> dict[str, np.ndarray]:
+        """Rows of each reference by its name in the table: `all`, and `no_overlap` where it is known."""
+        members = {"all": np.arange(len(self.images))}
+        if self.overlapping is not None:
+            members["no_overlap"] = np.flatnonzero(~self.overlapping)
+        return members
 
 
-def evaluate_model(
-    images: np.ndarray, reference: ReferenceSet, *, domain: str, model: str, candidates: int, seed: int
-) -> list[Row]:
-    """All metrics at all radii of a model's images (one a caption), each the best of `candidates`."""
-    winners = np.arange(len(images))[:, None]
-    return evaluate_reranked(images, winners, (candidates,), reference, domain=domain, model=model, seed=seed)
-
-
-def evaluate_reranked(
-    images: np.ndarray,
-    winners: np.ndarray,
-    sweep: tuple[int, ...],
-    reference: ReferenceSet,
+def sweep(
+    models: Sequence[Samples],
+    originals: Originals,
+    extractor: FeatureExtractor,
+    protocol: Protocol,
     *,
     domain: str,
-    model: str,
     seed: int,
+    finished: Path,
 ) -> list[Row]:
-    """All metrics for every N of `sweep` at radius 0 and for the largest N at the other radii.
+    """Rows for every N at radius 0 and for each model's largest N at the other radii, against every reference.
 
-    `images` (M, H, W, 3) are distinct; `winners` (C, len(sweep)) says which of them won for each caption and N. A caption keeps
-    its winner for many N, so features are taken of distinct images and gathered.
+    All models bring the same number of images: FID at unequal N cannot be compared. `finished` is a folder where the rows of
+    a radius are kept, under a hash of everything that they depend on.
     """
+    check(models, originals, protocol)
+    key = fingerprint(models, originals, extractor, protocol, seed)
     rows = []
-    for radius in reference.config.blur_radii:
-        columns = list(range(len(sweep))) if radius == 0 else [int(np.argmax(sweep))]
-        distinct = np.unique(winners[:, columns])
-        features, logits = reference.extract(images[distinct], radius)
-        for column in columns:
-            chosen = np.searchsorted(distinct, winners[:, column])
-            for metric, value, deviation in metrics(features[chosen], logits[chosen], reference, radius, seed):
-                rows.append(
-                    {
-                        "domain": domain,
-                        "model": model,
-                        "features": reference.extractor.name,
-                        "blur_kind": reference.config.blur_kind,
-                        "blur_radius": radius,
-                        "reference": reference.name,
-                        "candidates": sweep[column],
-                        "num_samples": len(chosen),
-                        "metric": metric,
-                        "value": value,
-                        "low": value - deviation,
-                        "high": value + deviation,
-                    }
-                )
+    for radius in protocol.blur_radii:
+        file = finished / f"{key}-{radius:g}.json"
+        if file.is_file():
+            scored = json.loads(file.read_text())
+        else:
+            scored = list(_at_radius(models, originals, extractor, protocol, radius, seed))
+            finished.mkdir(parents=True, exist_ok=True)
+            file.with_suffix(".tmp").write_text(json.dumps(scored))
+            os.replace(file.with_suffix(".tmp"), file)
+        rows += [{"domain": domain, **row} for row in scored]
     return rows
 
 
-def metrics(
-    features: np.ndarray, logits: np.ndarray, reference: ReferenceSet, radius: float, seed: int
-) -> Iterator[tuple[str, float, float]]:
-    """(metric, value, one standard deviation): over bootstrap resamples for FID, over splits for IS, over subsets for KID."""
-    config = reference.config
-    reference_features, frechet_reference = reference.at(radius)
-    resamples = fid_resamples(features, frechet_reference, num_resamples=config.bootstrap, seed=seed)
-    yield "fid", frechet_reference.distance(features), float(resamples.std(ddof=1))
-    yield "inception_score", *inception_score(logits, splits=config.inception_splits)
-    yield "kid", *kid(features, reference_features, subsets=config.kid_subsets, subset_size=config.kid_subset_size)
+def check(models: Sequence[Samples], originals: Originals, protocol: Protocol) -> None:
+    """A ValueError for sets that cannot be compared, or are too small for the protocol; nothing long has begun."""
+    names = [model.model for model in models]
+    if len(set(names)) < len(names):
+        raise ValueError(f"two models have one name: {', '.join(names)}")
+    for model in models:
+        if model.images.shape[1:] != originals.images.shape[1:]:
+            sizes = f"are {model.images.shape[1:]} and the reference is {originals.images.shape[1:]}"
+            raise ValueError(f"samples of {model.model} {sizes}: bring both to one size")
+    numbers = {model.model: len(model.winners) for model in models}
+    if len(set(numbers.values())) > 1:
+        said = ", ".join(f"{model} {number}" for model, number in numbers.items())
+        raise ValueError(f"models bring different numbers of images ({said}), and FID falls with them: bring equally many")
+    for rows in originals.members.values():
+        protocol.check_sizes(len(models[0].winners), len(rows))
+
+
+def fingerprint(
+    models: Sequence[Samples], originals: Originals, extractor: FeatureExtractor, protocol: Protocol, seed: int
+) -> str:
+    """A hash of the pictures, the protocol and the network, which is known by what it makes of one picture."""
+    digest = hashlib.blake2b(repr((protocol, seed, extractor.name)).encode(), digest_size=16)
+    digest.update(extractor(originals.images[:1])[0].tobytes())
+    for rows in originals.members.values():
+        digest.update(rows.tobytes())
+    for images in (originals.images, *(model.images for model in models)):
+        for start in range(0, len(images), CHUNK):
+            digest.update(np.ascontiguousarray(images[start : start + CHUNK]))
+    for model in models:
+        digest.update(repr((model.model, model.sweep, model.winners.shape, model.subsets.shape)).encode())
+        digest.update(np.ascontiguousarray(model.winners))
+        digest.update(np.ascontiguousarray(model.subsets))
+    return digest.hexdigest()
+
+
+def _at_radius(
+    models: Sequence[Samples],
+    originals: Originals,
+    extractor: FeatureExtractor,
+    protocol: Protocol,
+    radius: float,
+    seed: int,
+) -> Iterator[Row]:
+    """The rows of one radius, without their domain."""
+    pixels = scaled_radius(radius, originals.images.shape[1], protocol.blur_reference_size)
+
+    def extract(images: Images, rows: np.ndarray, kind: str | None) -> tuple[np.ndarray, np.ndarray]:
+        chunks = (images[rows[start : start + CHUNK]] for start in range(0, len(rows), CHUNK))
+        parts = [extractor(blur(chunk, kind, pixels) if kind else chunk) for chunk in chunks]
+        features, logits = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return features, logits
+
+    kind = filter_of(protocol.blur_kind, is_reference=True)
+    features, _ = extract(originals.images, np.arange(len(originals.images)), kind)
+    references = {name: Reference(features[rows], protocol) for name, rows in originals.members.items()}
+    over = {"features": extractor.name, "blur_kind": protocol.blur_kind, "blur_radius": radius}
+    for model in models:
+        # reranking is measured without blur; blur is measured of what was chosen among all candidates
+        columns = list(range(len(model.sweep))) if radius == 0 else [int(np.argmax(model.sweep))]
+        subsets = model.subsets if radius == 0 else model.subsets[:0]
+        distinct = np.unique(np.concatenate([model.winners[:, columns].ravel(), subsets.ravel()]))
+        features, logits = extract(model.images, distinct, filter_of(protocol.blur_kind, is_reference=False))
+        for column in columns:
+            chosen = np.searchsorted(distinct, model.winners[:, column])
+            parts = [np.searchsorted(distinct, part[:, column]) for part in subsets]
+            shared = {"model": model.model, **over, "candidates": model.sweep[column], "num_samples": len(chosen)}
+            yield from _rows(features[chosen], logits[chosen], references, protocol, seed, shared)
+            if parts:
+                scores = class_score_over([logits[part] for part in parts], protocol)
+                yield from (_row(score, "all", shared) for score in scores)
+                for name, reference in references.items():
+                    scores = reference.scores_over([features[part] for part in parts])
+                    yield from (_row(score, name, shared) for score in scores)
+
+
+def _rows(
+    features: np.ndarray,
+    logits: np.ndarray,
+    references: dict[str, Reference],
+    protocol: Protocol,
+    seed: int,
+    shared: Row,
+) -> Iterator[Row]:
+    yield from (_row(score, "all", shared) for score in class_score(logits, protocol))
+    for name, reference in references.items():
+        yield from (_row(score, name, shared) for score in reference.scores(features, seed))
+
+
+def _row(score: Score, reference: str, shared: Row) -> Row:
+    return {**shared, "reference": reference, **score._asdict()}

@@ -28,6 +28,9 @@ METRICS = {
     "fid": MetricWords(label="FID", better="lower", digits=".1f"),
     "inception_score": MetricWords(label="Inception score", better="higher", digits=".2f"),
     "kid": MetricWords(label="KID", better="lower", digits=".4f"),
+    "fid_infinity": MetricWords(label="FID at N = ∞", better="lower", digits=".1f"),
+    "precision": MetricWords(label="Precision", better="higher", digits=".2f"),
+    "recall": MetricWords(label="Recall", better="higher", digits=".2f"),
     "clip_score": MetricWords(label="CLIP score", better="higher", digits=".3f"),
     "caption_accuracy": MetricWords(label="Caption accuracy", better="higher", digits=".1%"),
 }
@@ -35,12 +38,11 @@ FEATURES = {
     "lite0": "EfficientNet-Lite0 features",
     "inception": "TF-Inception features",
     "dmgan": "Inception features as in DM-GAN's code",
+    "clip": "features of the CLIP that reranks",
 }
-BLURS = {
-    "pil": "Gaussian blur (PIL radius) on samples and reference",
-    "gauss": "Gaussian blur (sigma) on samples and reference",
-    "lafite": "Gaussian blur (LAFITE's radius) on samples and reference",
-}
+FILTERS = {"pil": "PIL radius", "gaussian": "sigma", "lafite": "LAFITE's radius"}
+BLURS = {kind: f"Gaussian blur ({words}) on samples and reference" for kind, words in FILTERS.items()}
+BLURS |= {f"{kind}_originals_only": f"Gaussian blur ({words}) on the reference alone" for kind, words in FILTERS.items()}
 
 
 def require_columns(frame: pd.DataFrame, columns: Sequence[str], what: str) -> None:
