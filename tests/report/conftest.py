@@ -31,6 +31,10 @@ def evaluation():
         if number < SWEEP[-1]:
             rows.append(row("fid", 70.0 - index, candidates=number))
             rows.append(row("inception_score", 9.0 + index, candidates=number))
+        for reference, shift in (("all", 0.0), ("no_overlap", 0.3)):
+            over = {"candidates": number, "reference": reference, "spread": 0.6}
+            rows.append(row("fid_over_subsets", 71.0 - 2 * index + shift, **over))
+        rows.append(row("inception_score_over_subsets", 9.2 + index, candidates=number, spread=0.6))
         for reference, share in (("all", 0.5), ("heldout", 0.4)):
             accuracy = {"reference": reference, "candidates": number, "num_samples": 80}
             rows.append(row("caption_accuracy", share + 0.1 * index, **accuracy))

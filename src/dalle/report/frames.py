@@ -40,6 +40,7 @@ FEATURES = {
     "dmgan": "Inception features as in DM-GAN's code",
     "clip": "features of the CLIP that reranks",
 }
+WITHOUT_CLASSES = ("dmgan", "clip")
 FILTERS = {"pil": "PIL radius", "gaussian": "sigma", "lafite": "LAFITE's radius"}
 BLURS = {kind: f"Gaussian blur ({words}) on samples and reference" for kind, words in FILTERS.items()}
 BLURS |= {f"{kind}_originals_only": f"Gaussian blur ({words}) on the reference alone" for kind, words in FILTERS.items()}
@@ -74,6 +75,19 @@ def only_value(rows: pd.DataFrame, column: str) -> str:
     if len(values) != 1:
         raise ValueError(f"evaluation table: one axis needs a single value in '{column}', found {', '.join(values) or 'none'}")
     return values[0]
+
+
+def class_metrics(features: str) -> tuple[str, ...]:
+    """What is read off these features: without classes there is no Inception score."""
+    return ("fid",) if features in WITHOUT_CLASSES else ("fid", "inception_score")
+
+
+def require_equal_samples(rows: pd.DataFrame) -> None:
+    """A ValueError where models bring different numbers of images: FID falls with them, so no line compares with another."""
+    numbers = rows.groupby("model")["num_samples"].agg(lambda column: ", ".join(map(str, sorted(set(column.astype(int))))))
+    if numbers.nunique() > 1:
+        said = "; ".join(f"{model} {number}" for model, number in numbers.items())
+        raise ValueError(f"evaluation table: FID at unequal N cannot be compared, 'num_samples' differs between models: {said}")
 
 
 def most_candidates(rows: pd.DataFrame) -> pd.DataFrame:

@@ -4,21 +4,23 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from dalle.report.figures.published_panels import SOURCES, STRIP_HEIGHT, published_strip
 from dalle.report.frames import (
     BLURS,
     FEATURES,
     METRICS,
+    class_metrics,
     domain_rows,
     metric_rows,
     most_candidates,
     only_value,
+    require_equal_samples,
     sample_words,
 )
 from dalle.report.lines import EndLabel, band, curve, dashed_curve, label_ends
 from dalle.report.sheet import HEADER, MARGIN, Sheet
 from dalle.report.style import MUTED, NOTE, model_styles, styled
 
-SHOWN = ("fid", "inception_score")
 LEFT, PLOT_WIDTH, PLOT_HEIGHT, PITCH = 42, 268, 250, 434
 
 
@@ -27,28 +29,34 @@ def blur_curves(frame: pd.DataFrame, domain: str, *, dataset: str, reference_siz
     """A panel a metric, a line a model, from the tidy evaluation table; `dataset` names the data in words.
 
     Radii are pixels of a picture `reference_size` wide, evenly spaced. Each model is shown at its largest number of
-    candidates. Dashed lines leave out the reference images that also occur in the training set, where the table has them.
+    candidates, all at one number of images. Dashed lines leave out the reference images that also occur in the training set,
+    where the table has them. What was published of the domain stands below, in panels of its own.
     """
     rows = domain_rows(frame, domain)
-    rows = rows[rows["metric"].isin(SHOWN)]
-    for metric in SHOWN:
+    features = only_value(metric_rows(rows, "fid"), "features")
+    shown = class_metrics(features)
+    for metric in shown:
         metric_rows(rows, metric)
-    rows = most_candidates(rows)
+    rows = most_candidates(rows[rows["metric"].isin(shown)])
+    require_equal_samples(rows)
     radii = sorted(set(rows["blur_radius"].dropna()))
     if len(radii) < 2:
         raise ValueError(f"evaluation table: curves need at least two values in 'blur_radius', domain '{domain}' has {radii}")
-    blurred = rows[rows["blur_radius"] > 0]
-    words = f"{FEATURES.get(only_value(rows, 'features'), rows['features'].iloc[0])} · {sample_words(rows)} a model"
-    sheet = Sheet(HEADER + 32 + PLOT_HEIGHT + 78, f"Fidelity against blur: {dataset}", words + _best_of(rows))
-    for index, metric in enumerate(SHOWN):
+    words = f"{FEATURES.get(only_value(rows, 'features'), features)} · {sample_words(rows)} a model"
+    height = HEADER + 32 + PLOT_HEIGHT + 78
+    strip = STRIP_HEIGHT + MARGIN if domain in SOURCES else 0
+    sheet = Sheet(height + strip, f"Fidelity against blur: {dataset}", words + _best_of(rows))
+    for index, metric in enumerate(shown):
         x = MARGIN + LEFT + index * PITCH
         axes = sheet.plot(
             x, HEADER + 32, PLOT_WIDTH, PLOT_HEIGHT, title=METRICS[metric].label, note=METRICS[metric].note
         )
         _panel(axes, rows[rows["metric"] == metric], radii)
         axes.set_xlabel(f"blur radius (pixels of {reference_size})")
-    blur = only_value(blurred, "blur_kind")
-    sheet.text(MARGIN, sheet.height - MARGIN, _legend(rows, BLURS.get(blur, blur)), size=NOTE, colour=MUTED)
+    blur = only_value(rows[rows["blur_radius"] > 0], "blur_kind")
+    sheet.text(MARGIN, height - MARGIN, _legend(rows, BLURS.get(blur, blur)), size=NOTE, colour=MUTED)
+    if strip:
+        published_strip(sheet, domain, height)
     return sheet.figure
 
 
