@@ -201,6 +201,36 @@ def _mlflow() -> Any:
 
 
 @app.command(cls=Command, rich_help_panel=EXPERIMENTS_PANEL)
+def evaluate(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="8-bit RGB images of one square size, one a caption")],
+    against: Annotated[str, typer.Option(help="a prepared domain (coco, cub), or a folder of images")],
+    captions: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CSV",
+            help="caption_id, caption; where images are called <caption_id>.png and FOLDER has no samples.csv",
+        ),
+    ] = None,
+    name: Annotated[str | None, typer.Option(metavar="MODEL", help="in tables and figures; the folder's, if not given")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="evaluate.csv, blur_curves.png, README.md are written there; else in evaluation/MODEL"
+        ),
+    ] = None,
+) -> None:
+    """Score a folder of images from any model by the protocol of params.yaml, section evaluate."""
+    from harness.evaluate_command import Request, evaluate_folder
+    from harness.params import load_params
+
+    model = name or folder.resolve().name
+    request = Request(folder=folder, against=against, captions=captions, name=model, out=out or Path("evaluation", model))
+    for line in evaluate_folder(request, load_params(PARAMS, context.obj)):
+        print(line)
+
+
+@app.command(cls=Command, rich_help_panel=EXPERIMENTS_PANEL)
 def ablate(
     context: typer.Context,
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="where ablation.yaml lies, and where all is written")],

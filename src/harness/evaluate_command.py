@@ -1,0 +1,208 @@
+"""`dalle evaluate`: anybody's samples through the pipeline's own protocol, with no pipeline behind them."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from dalle.config import ConfigError
+from dalle.data.evaluation_captions import EVALUATION_SPLITS, evaluation_pairs
+from dalle.data.images import load_evaluation_images
+from dalle.data.manifest import one_row_per_image, read_manifest
+from dalle.evaluation.folders import folder_digest, picture_files, read_folder
+from dalle.evaluation.overlap import read_overlap
+from dalle.evaluation.protocol import Protocol
+from dalle.evaluation.samples import read_reranked
+from dalle.evaluation.sweep import Originals, Samples, sweep
+from dalle.evaluation.table import Row, read_rows, write_rows
+from dalle.report.figures.blur_curves import blur_curves
+from dalle.report.frames import BLURS, FEATURES, METRICS, most_candidates
+from dalle.report.page import Markdown, PageFigure, Section, Table, write_page
+from dalle.report.style import model_styles, save_figure
+from harness.evaluation_parts import accuracy_rows, clip_rows, extractor_of
+from harness.hardware import configure_torch
+from harness.run_config import MINIWORLD
+
+if TYPE_CHECKING:
+    from harness.params_tree import Params
+
+TABLE, FIGURE, PAGE = "evaluate.csv", "blur_curves.png", "README.md"
+UNFINISHED = ".finished-radii"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What to evaluate against what: `against` is a prepared domain or a folder of images, `captions` a CSV or None."""
+
+    folder: Path
+    against: str
+    captions: Path | None
+    name: str
+    out: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """Samples and reference, read and checked; `shown` are the captions of the samples, where they are known."""
+
+    samples: Samples
+    originals: Originals
+    domain: str
+    shown: pd.Series | None
+
+
+def evaluate_folder(request: Request, params: "Params") -> Iterator[str]:
+    """Write evaluate.csv, blur_curves.png and README.md into `request.out`; yields what to say on a terminal.
+
+    Everything is read and checked before the first feature is taken. A killed call goes on with the radius it was at.
+    """
+    protocol, device = params.evaluate, configure_torch(params.run)
+    others = {path.name for path in request.out.iterdir()} if request.out.is_dir() else set()
+    if request.out.is_file() or others - {TABLE, FIGURE, PAGE, UNFINISHED}:
+        raise ConfigError(f"--out {request.out}: holds something else; name a folder of its own")
+    opened = open_samples(request)
+    domain, model = opened.domain, opened.samples
+    extractor = extractor_of(protocol, Path(), device)
+    unfinished = request.out / UNFINISHED
+    rows = sweep([model], opened.originals, extractor, protocol, domain=domain, seed=params.seed, finished=unfinished)
+    if opened.shown is not None:
+        over = {"domain": domain, "model": request.name}
+        rows += clip_rows(model.images, opened.shown, device=device, **over)
+        if domain in EVALUATION_SPLITS and getattr(params.prepare_data, domain) == MINIWORLD:
+            rows += accuracy_rows(model.images, opened.shown, **over)
+    write_rows(rows, request.out / TABLE)
+    own, found = read_rows(request.out / TABLE), comparable(rows, domain, model, params)
+    table = own if isinstance(found, str) else pd.concat([own, found], ignore_index=True)
+    note = found if isinstance(found, str) else f"beside it what this pipeline measured ({_pipeline_csv(domain)})"
+    figure = blur_curves(table, domain, dataset=domain, reference_size=protocol.blur_reference_size)
+    save_figure(figure, request.out / FIGURE)
+    write_summary(table, request, protocol, len(opened.originals.images), note)
+    shutil.rmtree(unfinished)
+    yield from terminal_lines(table)
+    yield note
+    yield f"sha256 of the samples, for evaluate.external: {folder_digest(request.folder)}"
+    yield f"written: {request.out / TABLE}, {FIGURE}, {PAGE}"
+
+
+def open_samples(request: Request) -> Opened:
+    """A folder with a ranking.csv has winners for many N, as `dvc repro rerank` writes them; any other one image a caption."""
+    captions = _read_captions(request.captions)
+    if (request.folder / "ranking.csv").is_file():
+        reranked = read_reranked(request.folder)
+        none = np.empty((0, *reranked.winners.shape), np.int64)
+        samples = Samples(
+            model=request.name, images=reranked.images, winners=reranked.winners, sweep=reranked.sweep, subsets=none
+        )
+        shown = None
+    else:
+        found = read_folder(request.folder, captions)
+        samples = Samples.single(request.name, found.images)
+        shown = found.captions["caption"] if found.captions is not None else None
+    originals, domain = open_reference(request.against, samples.images.shape[1])
+    return Opened(samples=samples, originals=originals, domain=domain, shown=shown)
+
+
+def open_reference(against: str, size: int) -> tuple[Originals, str]:
+    """The reference at `size` pixels, through the crop that evaluations use, and its name in the table."""
+    if against in EVALUATION_SPLITS:
+        pairs = one_row_per_image(evaluation_pairs(read_manifest(Path(f"data/prepared/{against}.parquet")), against))
+        path = Path(f"data/overlap/{against}.json")
+        overlapping = read_overlap(path, pairs["image_id"].tolist()) if path.is_file() else None
+        return Originals(images=load_evaluation_images(pairs, size), overlapping=overlapping), against
+    if not Path(against).is_dir():
+        raise ConfigError(f"--against {against}: neither a domain ({', '.join(EVALUATION_SPLITS)}) nor a folder of images")
+    files = picture_files(Path(against))
+    sizes = [file.stat().st_size for file in files]
+    places = pd.DataFrame({"file": list(map(str, files)), "offset": 0, "num_bytes": sizes})
+    return Originals(images=load_evaluation_images(places, size), overlapping=None), Path(against).resolve().name
+
+
+def comparable(rows: list[Row], domain: str, samples: Samples, params: "Params") -> pd.DataFrame | str:
+    """The pipeline's own rows of this domain where they may stand beside `rows`, or a sentence that says why they may not."""
+    path = _pipeline_csv(domain)
+    if not path.is_file():
+        return f"alone: this pipeline has not evaluated {domain}"
+    if samples.images.shape[1] != params.image_size:
+        return f"alone: these samples have {samples.images.shape[1]} pixels a side, the pipeline's {params.image_size}"
+    ours, mine = read_rows(path), pd.DataFrame(rows)
+    if (ours["model"] == samples.model).any():
+        return f"alone: {path} has a model called {samples.model} already; choose another --name"
+    for column in ("features", "blur_kind", "num_samples", "blur_radius"):
+        values = [sorted(set(frame[frame["metric"] == "fid"][column])) for frame in (mine, ours)]
+        if values[0] != values[1]:
+            return f"alone: {column} is {_listed(values[0])} here and {_listed(values[1])} in {path}, which does not compare"
+    return ours
+
+
+def write_summary(table: pd.DataFrame, request: Request, protocol: Protocol, num_reference: int, note: str) -> None:
+    """The page: what was measured, over what, with its interval."""
+    mine = table[table["model"] == request.name]
+    number = int(mine[mine["metric"] == "fid"]["num_samples"].iloc[0])
+    over = (
+        f"{number:,} images of {request.folder} against {num_reference:,} of {request.against}; "
+        f"{FEATURES[protocol.features]}; {BLURS[protocol.blur_kind]}, "
+        f"radii for pictures of {protocol.blur_reference_size} pixels; {note}."
+    )
+    header, rows = score_table(table)
+    caption = "FID at this number of images is biased upwards, the same for all models: compare within the figure only."
+    figure = PageFigure(file=request.out / FIGURE, title="Scores against blur", caption=caption, origin=None)
+    intervals = (
+        "In brackets: one standard deviation each way for FID (bootstrap), the Inception score (splits) and KID (subsets), one "
+        "standard error for the CLIP score, the Wilson 95 % interval for precision, recall and caption accuracy."
+    )
+    text = [intervals, Markdown(f"All rows, over all radii: [{TABLE}]({TABLE}).")]
+    scores = Table(header=header, rows=rows, numbers=header[2:])
+    section = Section(title="Without blur", text=text, tables=[scores], figures=[figure])
+    write_page(request.out / PAGE, f"{request.name} on {request.against}", over, [section])
+
+
+def score_table(table: pd.DataFrame) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """A row a model and reference at its largest N, without blur: value (low to high)."""
+    unblurred = table[(table["blur_radius"] == 0) & table["metric"].isin(METRICS)]
+    unblurred = unblurred[unblurred["reference"].isin(("all", "no_overlap"))]
+    best, rows = most_candidates(unblurred), []
+    shown = [metric for metric in METRICS if (best["metric"] == metric).any()]
+    for (model, reference), scores in best.groupby(["model", "reference"]):
+        of_metric = {row.metric: row for row in scores.itertuples()}
+        cells = [_score(of_metric.get(metric), metric) for metric in shown]
+        rows.append((model_styles([model])[model].label, str(reference), *cells))
+    return ("model", "reference", *(f"{METRICS[metric].label} {METRICS[metric].note[0]}" for metric in shown)), rows
+
+
+def terminal_lines(table: pd.DataFrame) -> Iterator[str]:
+    header, rows = score_table(table)
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    for cells in (header, *rows):
+        yield "  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip()
+
+
+def _score(row: tuple | None, metric: str) -> str:
+    if row is None:
+        return "–"
+    digits = METRICS[metric].digits
+    return f"{row.value:{digits}} ({row.low:{digits}} to {row.high:{digits}})"
+
+
+def _read_captions(path: Path | None) -> pd.DataFrame | None:
+    if path is None:
+        return None
+    try:
+        captions = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"--captions {path}: cannot be read: {error}") from None
+    for column in ("caption_id", "caption"):
+        if column not in captions:
+            raise ConfigError(f"--captions {path}: column {column} is missing (it has: {', '.join(captions.columns)})")
+    return captions
+
+
+def _pipeline_csv(domain: str) -> Path:
+    return Path(f"reports/metrics/evaluate-{domain}.csv")
+
+
+def _listed(values: list) -> str:
+    return ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)

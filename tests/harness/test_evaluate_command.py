@@ -1,0 +1,169 @@
+"""`dalle evaluate` in a folder with nothing but params.yaml: no DVC, no pipeline, no models."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from dalle.data.manifest import manifest_from_rows, write_manifest
+from dalle.evaluation.table import read_rows, write_rows
+from harness import cli, evaluate_command
+from harness.presets import preset_text
+
+ROOT = Path(__file__).parents[2]
+SMALL = ["evaluate.blur_radii=[0,8]", "evaluate.kid_subset_size=6", "evaluate.fid_infinity=true", "image_size=16"]
+
+
+class Regions:
+    name = "lite0"
+    num_seen = 0
+
+    def __call__(self, images):
+        Regions.num_seen += len(images)
+        n, h, w, _ = images.shape
+        features = images.reshape(n, 2, h // 2, 2, w // 2, 3).std(axis=(2, 4)).reshape(n, -1).astype(np.float32)
+        return features, features[:, :5] / 10
+
+
+def draw(folder, number, seed, shape=(16, 16, 3)):
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(seed)
+    for index in range(number):
+        Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8)).save(folder / f"{index:02}.png")
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    (tmp_path / "params.yaml").write_text(preset_text("smoke", SMALL, ROOT / "presets"))
+    draw(tmp_path / "photos", 20, seed=0)
+    draw(tmp_path / "gan", 12, seed=1)
+    captions = [(f"{index:02}", "a cyan square on a paper background") for index in range(12)]
+    pd.DataFrame(captions, columns=["caption_id", "caption"]).to_csv(tmp_path / "captions.csv", index=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(evaluate_command, "extractor_of", lambda protocol, root, device: Regions())
+    monkeypatch.setattr(Regions, "num_seen", 0)
+    return tmp_path
+
+
+def call(*arguments):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["evaluate", *arguments])
+    return stop.value.code
+
+
+def prepare_domain(project, number=20):
+    """`coco` as the pipeline prepares it, from the photos."""
+    files = sorted((project / "photos").glob("*.png"))[:number]
+    rows = [
+        {
+            "pair_id": str(index), "image_id": str(index), "caption": "c", "file": str(file), "offset": 0, "width": 16,
+            "height": 16, "num_bytes": file.stat().st_size, "crc32": 0, "split": "val",
+        }
+        for index, file in enumerate(files)
+    ]  # fmt: skip
+    (project / "data/prepared").mkdir(parents=True)
+    write_manifest(manifest_from_rows(rows), project / "data/prepared/coco.parquet")
+
+
+def test_a_folder_against_a_folder(project, capsys):
+    assert call("gan", "--against", "photos") == 0
+    printed = capsys.readouterr().out
+    table = read_rows(Path("evaluation/gan/evaluate.csv"))
+    assert set(table["metric"]) == {"fid", "fid_infinity", "inception_score", "kid", "precision", "recall"}
+    assert set(table["num_samples"]) == {12} and set(table["domain"]) == {"photos"} and set(table["model"]) == {"gan"}
+    assert sorted(path.name for path in Path("evaluation/gan").iterdir()) == ["README.md", "blur_curves.png", "evaluate.csv"]
+    page = Path("evaluation/gan/README.md").read_text()
+    value = table[(table["metric"] == "fid") & (table["blur_radius"] == 0)]["value"].iloc[0]
+    assert f"{value:.1f} (" in page and f"{value:.1f} (" in printed
+    for words in ("12 images of gan against 20 of photos", "EfficientNet-Lite0", "PIL radius", "alone: this pipeline has not"):
+        assert words in page
+    assert "sha256 of the samples" in printed
+
+
+def test_captions_give_caption_accuracy_where_the_domain_is_the_miniature_world(project):
+    prepare_domain(project)
+    Path("data/overlap").mkdir()
+    Path("data/overlap/coco.json").write_text(json.dumps({"image_ids": ["3", "7"]}))
+    assert call("gan", "--against", "coco", "--captions", "captions.csv", "--name", "df_gan", "--out", "there") == 0
+    table = read_rows(Path("there/evaluate.csv"))
+    assert {"caption_accuracy", "fid"} <= set(table["metric"])
+    assert set(table[table["metric"] == "fid"]["reference"]) == {"all", "no_overlap"}
+
+
+def test_the_pipelines_own_numbers_stand_beside_them_only_where_they_compare(project, capsys):
+    prepare_domain(project)
+    assert call("gan", "--against", "coco") == 0
+    ours = read_rows(Path("evaluation/gan/evaluate.csv")).assign(model="dalle")
+    write_rows(ours.to_dict("records"), Path("reports/metrics/evaluate-coco.csv"))
+    capsys.readouterr()
+    assert call("gan", "--against", "coco") == 0
+    assert "beside it what this pipeline measured" in capsys.readouterr().out
+    assert "DALL-E" in Path("evaluation/gan/README.md").read_text()
+    write_rows(ours.assign(num_samples=200).to_dict("records"), Path("reports/metrics/evaluate-coco.csv"))
+    assert call("gan", "--against", "coco") == 0
+    assert "alone: num_samples is 12 here and 200 in reports/metrics" in capsys.readouterr().out
+
+
+def test_a_killed_call_goes_on_with_its_radius(project, monkeypatch):
+    whole = Regions.__call__
+
+    def killed(self, images):
+        if Regions.num_seen > 33:  # the probe, 20 photos and 12 samples of the first radius
+            raise KeyboardInterrupt
+        return whole(self, images)
+
+    monkeypatch.setattr(Regions, "__call__", killed)
+    assert call("gan", "--against", "photos") == 130
+    monkeypatch.setattr(Regions, "__call__", whole)
+    Regions.num_seen = 0
+    assert call("gan", "--against", "photos") == 0
+    assert Regions.num_seen == 1 + 20 + 12
+
+
+def test_reranked_folders_bring_their_whole_sweep(project):
+    samples = [("a", 0), ("a", 2), *((f"{index}", 1) for index in range(10))]
+    rows = [(*key, "c", f"{index:02}.png") for index, key in enumerate(samples)]
+    pd.DataFrame(rows, columns=["caption_id", "candidate", "caption", "file"]).to_csv("gan/samples.csv", index=False)
+    ids = dict.fromkeys(key for key, _ in samples)
+    ranking = [(key, n, (0 if n == 1 else 2) if key == "a" else 1, 0.5) for key in ids for n in (1, 4)]
+    pd.DataFrame(ranking, columns=["caption_id", "candidates", "candidate", "score"]).to_csv("gan/ranking.csv", index=False)
+    assert call("gan", "--against", "photos") == 0
+    assert set(read_rows(Path("evaluation/gan/evaluate.csv"))["candidates"]) == {1, 4}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("gan", "--against", "nothing"), "--against nothing: neither a domain (coco, cub) nor a folder"),
+        (("gan", "--against", "coco"), "data/prepared/coco.parquet: no such manifest"),
+        (("nothing", "--against", "photos"), "nothing: no such folder"),
+        (("gan", "--against", "photos", "--captions", "nothing.csv"), "--captions nothing.csv: cannot be read"),
+        (("gan", "--against", "photos", "--captions", "fewer.csv"), "gan: 2 images have no caption and 0 captions no image"),
+        (("gan", "--against", "photos", "--captions", "wrong.csv"), "column caption is missing (it has: caption_id)"),
+        (("gan", "--against", "photos", "--out", "photos"), "--out photos: holds something else"),
+        (("few", "--against", "photos"), "kid_subset_size must be at most 3, got 6; there are 3 samples and 20 reference"),
+        (("one", "--against", "photos"), "one: holds 1 PNG or JPEG images; an evaluation needs at least 2"),
+        (("grey", "--against", "photos"), "00.png: is L with 8 bits a channel, samples are RGB with 8"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_said_before_any_features(project, capsys, arguments, message):
+    draw(project / "few", 3, seed=2)
+    draw(project / "one", 1, seed=2)
+    draw(project / "grey", 12, seed=2, shape=(16, 16))
+    captions = pd.read_csv("captions.csv", dtype=str)
+    captions.head(10).to_csv("fewer.csv", index=False)
+    captions[["caption_id"]].to_csv("wrong.csv", index=False)
+    assert call(*arguments) == 2
+    assert message in capsys.readouterr().err
+    assert Regions.num_seen == 0 and not Path("evaluation").exists()
+
+
+def test_the_samples_may_have_another_size_than_the_pipelines(project):
+    shutil.rmtree("gan")
+    draw(project / "gan", 12, seed=1, shape=(32, 32, 3))
+    assert call("gan", "--against", "photos") == 0  # the photos are brought to it
