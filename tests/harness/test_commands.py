@@ -11,7 +11,7 @@ import pytest
 from harness import cli
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ["generate", "complete", "preset", "doctor", "runs", "trace", "upload", "compare", "ablate", "convert-dvae"]
+COMMANDS = ["generate", "complete", "preset", "doctor", "runs", "trace", "upload", "compare", "evaluate", "ablate", "convert-dvae"]
 
 
 def dalle(capsys, *arguments) -> tuple[int, str, str]:

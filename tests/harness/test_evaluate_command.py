@@ -15,7 +15,7 @@ from harness import cli, evaluate_command
 from harness.presets import preset_text
 
 ROOT = Path(__file__).parents[2]
-SMALL = ["evaluate.blur_radii=[0,8]", "evaluate.kid_subset_size=6", "evaluate.fid_infinity=true", "image_size=16"]
+SMALL = ["evaluate.blur_radii=[0,8]", "evaluate.kid_subset_size=6", "evaluate.fid_infinity=true", "image_size=16", "complete.rows=2"]
 
 
 class Regions:
