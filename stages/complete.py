@@ -26,7 +26,7 @@ from dalle.prior.kinds import load_prior
 from dalle.randomness import derive_seed
 from harness.stage import Stage, run_stage
 
-NUM_READER_RENDERS = 300  # fresh panels on which their reader itself is judged
+NUM_READER_RENDERS = 200  # fresh panels on which their reader itself is judged
 
 
 def main(stage: Stage) -> None:
@@ -34,7 +34,7 @@ def main(stage: Stage) -> None:
     completions, metrics = (None, {}) if pairs.empty else complete(pairs, stage)
     with stage.output("completions") as folder:
         write_completions(completions, folder)
-    stage.finish({"pictures/total": len(pairs), **metrics})
+    stage.finish({**metrics, "pictures/total": len(pairs)})
 
 
 def complete(pairs: pd.DataFrame, stage: Stage) -> tuple[Completions, dict[str, float]]:

@@ -19,18 +19,18 @@ def as_asked(images: np.ndarray, panels: Sequence[Panels]) -> np.ndarray:
 def completion_metrics(
     completions: np.ndarray, told: np.ndarray, best: np.ndarray, panels: Sequence[Panels]
 ) -> dict[str, float]:
-    """How many pictures of each kind; success of the first completion and of the best of N, and of the first as another asks.
+    """Success of the first completion and of the best of N, and of the first as another caption asks; pictures of each kind.
 
     `completions` uint8 (C, N, S, S, 3), `told` bool (C, N) from `as_asked`, `best` (C,) the candidates that were chosen.
     """
-    counts = Counter(wanted.kind for wanted in panels)
-    metrics: dict[str, float] = {f"pictures/{kind}": counts[kind] for kind in KINDS}
-    metrics |= success_metrics("dalle_best_of_1", told[:, 0], panels, interval=True)
+    metrics = success_metrics("dalle_best_of_1", told[:, 0], panels, interval=True)
     if told.shape[1] > 1:
         chosen = told[np.arange(len(told)), best]
         metrics |= success_metrics(f"dalle_best_of_{told.shape[1]}", chosen, panels, interval=True)
     otherwise = asked_otherwise(panels)
-    return metrics | success_metrics("other_caption", as_asked(completions[:, 0], otherwise), otherwise)
+    metrics |= success_metrics("other_caption", as_asked(completions[:, 0], otherwise), otherwise)
+    counts = Counter(wanted.kind for wanted in panels)
+    return metrics | {f"pictures/{kind}": counts[kind] for kind in KINDS}
 
 
 def success_metrics(name: str, successes: np.ndarray, panels: Sequence[Panels], *, interval: bool = False) -> dict[str, float]:

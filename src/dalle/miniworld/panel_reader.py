@@ -43,16 +43,15 @@ def read_panel(half: np.ndarray) -> PanelReading | None:
 
 def shows_panels(image: np.ndarray, panels: Panels) -> bool:
     """Whether a picture, uint8 (S, S, 3), has the top half of `panels` and below it what they say becomes of it."""
-    middle = image.shape[0] // 2
-    top, bottom = read_panel(image[:middle]), read_panel(image[middle:])
-    return _agrees(top, panels, panels.colour, panels.centre, upside_down=False) and _agrees(
-        bottom, panels, panels.colour_below, panels.centre_below, upside_down=panels.kind == "reflected"
+    middle, flipped = image.shape[0] // 2, panels.kind == "reflected"
+    # the bottom first: it is where completions go wrong
+    return _agrees(image[middle:], panels, panels.colour_below, panels.centre_below, upside_down=flipped) and _agrees(
+        image[:middle], panels, panels.colour, panels.centre, upside_down=False
     )
 
 
-def _agrees(
-    found: PanelReading | None, panels: Panels, colour: str, centre: tuple[float, float], *, upside_down: bool
-) -> bool:
+def _agrees(half: np.ndarray, panels: Panels, colour: str, centre: tuple[float, float], *, upside_down: bool) -> bool:
+    found = read_panel(half)
     return (
         found is not None
         and (found.shape, found.colour, found.upside_down) == (panels.shape, colour, upside_down)

@@ -5,12 +5,14 @@ from collections.abc import Mapping, Sequence
 import matplotlib.colors
 import numpy as np
 from matplotlib.figure import Figure
+from PIL import Image
 
 from dalle.report.picture_grid import PictureRow, picture_grid
 from dalle.report.sheet import check_images
 from dalle.report.style import PALE, styled
 
 GIVEN = "Given"
+FINE = 8  # pixels for each of a picture's
 
 
 @styled
@@ -45,6 +47,9 @@ def _row(name: str, images: np.ndarray, told: Sequence[bool]) -> PictureRow:
 
 
 def _hidden(pictures: np.ndarray, kept: float) -> np.ndarray:
-    hidden = pictures.copy()
-    hidden[:, round(kept * pictures.shape[1]) :] = np.round(255 * np.array(matplotlib.colors.to_rgb(PALE)))
+    """Enlarged before they are covered: enlarging smooths, and an edge among few pixels would ring."""
+    height, width = (FINE * side for side in pictures.shape[1:3])
+    enlarged = [Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS) for picture in pictures]
+    hidden = np.stack([np.array(picture) for picture in enlarged])
+    hidden[:, round(kept * height) :] = np.round(255 * np.array(matplotlib.colors.to_rgb(PALE)))
     return hidden
