@@ -10,8 +10,6 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from dalle.progress import track
-
 INPUT_SIZE = 224
 BATCH_SIZE = 16  # on a CPU the activations of more images leave the cache: 8 to 16 are fastest
 
@@ -20,7 +18,7 @@ class Extractor:
     """A network as a function: uint8 images (N, H, W, 3) -> features float32 (N, d), logits float32 (N, classes).
 
     Always float32: these numbers are published. Every image, whatever its size, is brought to 224 x 224 by the same
-    antialiased bicubic filter in floating point, clamped to [0, 255] and not rounded again.
+    antialiased bicubic filter in floating point, clamped to [0, 255] and not rounded again. Threads may share it.
     """
 
     def __init__(self, name: str, network: nn.Module, device: str) -> None:
@@ -34,7 +32,7 @@ class Extractor:
         if not len(images):
             raise ValueError("features are taken of at least one image, got none")
         starts = range(0, len(images), BATCH_SIZE)
-        batches = [self._forward(images[start : start + BATCH_SIZE]) for start in track(starts, what=self.name, unit="batches")]
+        batches = [self._forward(images[start : start + BATCH_SIZE]) for start in starts]
         features, logits = (torch.cat(parts).cpu().numpy() for parts in zip(*batches, strict=True))
         return features, logits
 

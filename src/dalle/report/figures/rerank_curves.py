@@ -61,7 +61,8 @@ def _legend(rows: pd.DataFrame, shown: list[str]) -> list[str]:
     lines, parts = [], []
     if rows["metric"].str.endswith(OVER_SUBSETS).any():
         scores = _names(class_metrics(only_value(rows[rows["metric"] == "fid"], "features")))
-        lines.append(f"{scores}: the mean over random orders of the candidates; rings: the order in which they were drawn")
+        rings = "rings: the order of drawing"
+        lines.append(f"{scores}: the mean over random orders of the candidates, among all of them one choice; {rings}")
     if rows[["low", "high"]].notna().any(axis=None):
         accuracy = " (caption accuracy: 95 % Wilson interval)" if "caption_accuracy" in shown else ""
         parts.append(f"shaded: ± 1 standard deviation{accuracy}")
