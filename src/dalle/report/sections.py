@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import pandas as pd
+
 from dalle.report.completions import completion_words
 from dalle.report.findings import findings
 from dalle.report.frames import BLURS, METRICS, only_value
@@ -123,13 +125,15 @@ def _measured_words(name: str, domain: str, results: Results) -> tuple[str, str]
     if name == "rerank_curves":
         return (
             f"Scores against the number of candidates on {domain} (the paper's Fig. 9c)",
-            f"{over}, no blur, full reference, N up to {candidates}; bands are one standard deviation each way.",
+            f"{over}, no blur, N up to {candidates}{_over_orders(table, domain)}; bands are one standard deviation each way"
+            f"{_dashed(table, domain)}.",
         )
     blurred = table[(table["domain"] == domain) & (table["metric"] == metric) & (table["blur_radius"] > 0)]
     kind = only_value(blurred, "blur_kind")
     return (
         f"FID and Inception score against blur on {domain} (the paper's Fig. 9{'b' if domain == 'cub' else 'a'})",
-        f"{over}, DALL-E best of {candidates}; {BLURS.get(kind, kind)}; bands are one standard deviation each way. "
+        f"{over}, DALL-E best of {candidates}; {BLURS.get(kind, kind)}; bands are one standard deviation each way"
+        f"{_dashed(table, domain)}. Below, in panels of their own, published numbers. "
         "FID at this number of images is biased upwards, the same for all models: compare within the figure only.",
     )
 
@@ -143,3 +147,14 @@ def _memorisation_words(domain: str, results: Results) -> tuple[str, str]:
         "validation images, as far as they overlap with the training set (3.2). A sample is nearer to the training set than a "
         f"real image in {nearer:.0%} of all comparisons: 50% would be alike, and much more a sign of memorisation.",
     )
+
+
+def _over_orders(table: pd.DataFrame, domain: str) -> str:
+    """Said where the table has means over random orders of the candidates."""
+    there = ((table["domain"] == domain) & (table["metric"] == "fid_over_subsets")).any()
+    return "; lines are means over random orders of the candidates, rings the order in which they were drawn" if there else ""
+
+
+def _dashed(table: pd.DataFrame, domain: str) -> str:
+    there = ((table["domain"] == domain) & (table["reference"] == "no_overlap")).any()
+    return "; dashed lines leave out reference images that were seen in training" if there else ""

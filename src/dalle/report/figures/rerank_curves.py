@@ -61,8 +61,7 @@ def _legend(rows: pd.DataFrame, shown: list[str]) -> list[str]:
     lines, parts = [], []
     if rows["metric"].str.endswith(OVER_SUBSETS).any():
         scores = _names(class_metrics(only_value(rows[rows["metric"] == "fid"], "features")))
-        rings = "rings: the order of drawing"
-        lines.append(f"{scores}: the mean over random orders of the candidates, among all of them one choice; {rings}")
+        lines.append(f"{scores}: the mean over random orders of the candidates, at the last N the same; rings: as drawn")
     if rows[["low", "high"]].notna().any(axis=None):
         accuracy = " (caption accuracy: 95 % Wilson interval)" if "caption_accuracy" in shown else ""
         parts.append(f"shaded: ± 1 standard deviation{accuracy}")
