@@ -1,7 +1,7 @@
 """Our prior and other implementations of DALL-E behind one interface, so that they can be checked and timed alike.
 
 DALLE-pytorch and ru-dalle are installed by name into the folder DALLE_PEERS (`make bench-peers`), outside this project's
-environment; minDALL-E, which no package index has, is read from the checkout whose root MINDALLE names. Who is not there is
+environment; minDALL-E, which PyPI does not have, is read from the checkout whose root MINDALLE names. Who is not there is
 left out. All three are older than the packages of today: what they import at their top and use nowhere here is stood in for.
 Their models, attention and one-token steps are theirs, as published, but for one repair of DALLE-pytorch's cache.
 """
@@ -204,7 +204,8 @@ class RuDalle:
 class MinDalle:
     """kakaobrain's minDALL-E: dense attention, separate heads, a cache that is concatenated anew at every token."""
 
-    def __init__(self, sizes: Sizes) -> None:
+    def __init__(self, sizes: Sizes, *, top_k: int | None = TOP_K) -> None:
+        self.top_k = top_k
         shape = types.SimpleNamespace(
             n_layers=sizes.layers,
             n_dense_layers=sizes.layers,
@@ -246,7 +247,7 @@ class MinDalle:
         return next_logits
 
     def draw(self, logits: Tensor) -> Tensor:
-        return self.top_k_logits(logits, TOP_K).softmax(-1).multinomial(1).squeeze(1)
+        return self.top_k_logits(logits, self.top_k).softmax(-1).multinomial(1).squeeze(1)
 
 
 Peers = dict[str, Callable[..., Contestant]]

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from contestants import CONV_KERNEL, NUM_IMAGE_TOKENS, TOP_K, Contestant, Ours, Peers, Sizes, find_peers
+from contestants import CONV_KERNEL, NUM_IMAGE_TOKENS, Contestant, Ours, Peers, Sizes, find_peers
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -263,7 +263,7 @@ class Given(nn.Module):
 
 
 def candidates(grid: str, peers: Peers) -> dict[str, float]:
-    """Whole images for one caption: its text run and kept once, or, as minDALL-E does, once a candidate."""
+    """Whole images for one caption, at temperature 1: its text run and kept once, or, as minDALL-E does, once a candidate."""
     sizes = GRIDS[grid]
     text, _ = random_tokens(sizes, 1)
     ours, copies = Ours(sizes), text.expand(CANDIDATES, -1)
@@ -275,7 +275,7 @@ def candidates(grid: str, peers: Peers) -> dict[str, float]:
         "text_for_each": Entry(partial(sample, ours, copies, 1), parameters, turns),
     }
     if "mindalle" in peers and grid == "small_grid":
-        theirs = peers["mindalle"](sizes)
+        theirs = peers["mindalle"](sizes, top_k=None)
         work = partial(draw_images, copies, sizes.num_positions, theirs, "fp32")
         entries["mindalle"] = Entry(work, num_parameters(theirs.model), 1)
     return compared(f"candidates_{grid}", CANDIDATES * sizes.num_positions, entries)
@@ -288,7 +288,7 @@ def sample(ours: Ours, text: Tensor, num_candidates: int, precision: str = "fp32
         [str(row) for row in range(len(text))],
         num_candidates=num_candidates,
         temperature=1.0,
-        top_k=TOP_K,
+        top_k=None,
         top_p=None,
         seed=0,
         batch_size=CANDIDATES,
