@@ -1,10 +1,11 @@
-"""Other ways to a dVAE than the default's, of which no later stage notices anything, and inputs that one must notice."""
+"""Other ways to a dVAE than the default's and another prior, of which no later stage notices; inputs that one must notice."""
 
 import hashlib
 import json
 import re
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -13,20 +14,28 @@ from torture import outs
 
 from dalle.data.manifest import read_manifest, write_manifest
 from dalle.dvae.model import load_dvae
+from dalle.prior.kinds import load_prior
 from dalle.training.model_folder import save_model
 
 pytestmark = pytest.mark.pipeline
 
 
-def test_a_vq_vae_goes_through_to_the_report(finished, tmp_path):
+def test_a_vq_vae_with_its_pixelcnn_goes_through_to_the_report(finished, tmp_path):
+    """Both at once, as in the VQ-VAE's paper; each is a choice of its own."""
     project = copy_of(finished, tmp_path / "vq")
     project.edit("quantizer: gumbel", "quantizer: vq")
+    project.edit("kind: transformer", "kind: pixelcnn")
     done = project.run("dvc", "repro")
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
     assert outs(project)["models/dvae"] != outs(finished)["models/dvae"]
     metrics = json.loads((project.folder / "reports/metrics/train_dvae.json").read_text())
     assert metrics["valid/codebook_used"] > 0.5 and metrics["valid/reconstruction_fid"] > 0
     assert load_dvae(project.folder / "models/dvae").config == load_dvae(finished.folder / "models/dvae").config
+    assert load_prior(project.folder / "models/prior").config.kind == "pixelcnn"
+    candidates = np.load(project.folder / "samples/coco/candidates.npy")
+    assert candidates.shape == np.load(finished.folder / "samples/coco/candidates.npy").shape
+    figures = [{path.name for path in (made.folder / "reports/figures").iterdir()} for made in (finished, project)]
+    assert figures[0] - figures[1] == {"attention_masks.png"}, "convolutions have none"
 
 
 def test_a_finished_dvae_takes_the_place_of_stage_1(finished, tmp_path):
