@@ -140,6 +140,19 @@ def test_stages_that_did_not_run_are_left_out(results):
     assert [section.title for section in page_sections(few, {}, {})] == ["The paper and this run", "Where the numbers come from"]
 
 
+def test_the_page_says_what_limits_caption_accuracy(results, tmp_path):
+    def words(of):
+        (section,) = [part for part in page_sections(of, {"caption_accuracy-coco": tmp_path / "x.png"}, {}) if part.figures]
+        return section.figures[0].caption
+
+    assert "what the codes allow" not in words(results)
+    through_dvae = results.evaluation[results.evaluation["model"] == "real"].assign(model="dvae", value=0.84)
+    known = Results(
+        metrics=results.metrics, evaluation=pd.concat([results.evaluation, through_dvae], ignore_index=True), world="w"
+    )
+    assert "through the dVAE are right in 84%" in words(known) and "first samples are in 50%" in words(known)
+
+
 def test_tables_show_the_numbers(results):
     counts = filter_counts(results)
     assert counts["rule"].tolist() == ["too_short", "duplicate"] and counts["dropped"].tolist() == [100, 23]

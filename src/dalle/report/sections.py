@@ -119,7 +119,7 @@ def _measured_words(name: str, domain: str, results: Results) -> tuple[str, str]
         raise ValueError(f"figures: '{name}-{domain}' is there, but the evaluation has no '{metric}' of dalle for '{domain}'")
     images, candidates = int(rows["num_samples"].max()), int(rows["candidates"].max())
     if name == "caption_accuracy":
-        caption = f"{images:,} captions, N up to {candidates}; bands are 95 % Wilson intervals."
+        caption = f"{images:,} captions, N up to {candidates}; bands are 95 % Wilson intervals.{_ceiling(domain, results)}"
         return f"{METRICS[metric].label} on {domain}", caption
     over = f"{results.features(domain)}, {images:,} images a model"
     if name == "rerank_curves":
@@ -135,6 +135,17 @@ def _measured_words(name: str, domain: str, results: Results) -> tuple[str, str]
         f"{over}, DALL-E best of {candidates}; {BLURS.get(kind, kind)}; bands are one standard deviation each way"
         f"{_dashed(table, domain)}. Below, in panels of their own, published numbers. "
         "FID at this number of images is biased upwards, the same for all models: compare within the figure only.",
+    )
+
+
+def _ceiling(domain: str, results: Results) -> str:
+    """What limits caption accuracy: what the dVAE's codes allow, beside what the prior makes of them unaided."""
+    allowed, drawn = (results.rows(domain, "caption_accuracy", model)["value"] for model in ("dvae", "dalle"))
+    if allowed.empty or drawn.empty:
+        return ""
+    return (
+        f" The real pictures through the dVAE are right in {allowed.iloc[0]:.0%}, which is what the codes allow; first samples "
+        f"are in {drawn.iloc[0]:.0%}. What lies between is the prior's to learn, and of that reranking can only choose."
     )
 
 
