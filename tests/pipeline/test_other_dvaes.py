@@ -29,7 +29,7 @@ def test_a_vq_vae_with_its_pixelcnn_goes_through_to_the_report(finished, tmp_pat
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
     assert outs(project)["models/dvae"] != outs(finished)["models/dvae"]
     metrics = json.loads((project.folder / "reports/metrics/train_dvae.json").read_text())
-    assert metrics["valid/codebook_used"] > 0.5 and metrics["valid/reconstruction_fid"] > 0
+    assert metrics["valid/codebook_used"] > 0.3 and metrics["valid/reconstruction_fid"] > 0
     assert load_dvae(project.folder / "models/dvae").config == load_dvae(finished.folder / "models/dvae").config
     assert load_prior(project.folder / "models/prior").config.kind == "pixelcnn"
     candidates = np.load(project.folder / "samples/coco/candidates.npy")
@@ -82,6 +82,6 @@ def test_captions_too_long_are_warned_of_or_refused(finished, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "WARNING sample@coco: 1 of 12 captions are longer than the prior's 32 text tokens" in done.stderr
     assert json.loads((project.folder / "reports/metrics/sample-coco.json").read_text())["captions/truncated"] == 1
-    project.edit("long_captions: truncate", "long_captions: refuse")
+    project.edit("long_captions: truncate       # those", "long_captions: refuse       # those")  # of sample, not of complete
     refused = project.run("stages.sample", "coco")
     assert refused.returncode == 2 and f"'{captions['caption_id'][0]}' has" in refused.stderr
