@@ -73,6 +73,8 @@ def test_no_prior_is_trained_on_the_tokens_of_another_dvae(finished, tmp_path):
 def test_captions_too_long_are_warned_of_or_refused(finished, tmp_path):
     project = copy_of(finished, tmp_path / "long")
     captions = pd.read_csv(project.folder / "samples/coco/captions.csv")
+    metrics = project.folder / "reports/metrics/sample-coco.json"
+    before = json.loads(metrics.read_text())["captions/truncated"]  # so small a vocabulary makes some long
     prepared = project.folder / "data/prepared/coco.parquet"
     manifest = read_manifest(prepared)
     manifest.loc[manifest["pair_id"] == str(captions["caption_id"][0]), "caption"] = "a red star " * 20
@@ -80,8 +82,9 @@ def test_captions_too_long_are_warned_of_or_refused(finished, tmp_path):
     write_manifest(manifest, prepared)
     done = project.run("stages.sample", "coco")
     assert done.returncode == 0, done.stderr
-    assert "WARNING sample@coco: 1 of 12 captions are longer than the prior's 32 text tokens" in done.stderr
-    assert json.loads((project.folder / "reports/metrics/sample-coco.json").read_text())["captions/truncated"] == 1
-    project.edit("long_captions: truncate       # those", "long_captions: refuse       # those")  # of sample, not of complete
+    longer = f"{before + 1} of 12 captions are longer than the prior's 32 text tokens"
+    assert f"WARNING sample@coco: {longer} ('{captions['caption_id'][0]}' has" in done.stderr
+    assert json.loads(metrics.read_text())["captions/truncated"] == before + 1
+    project.edit("long_captions: truncate", "long_captions: refuse")
     refused = project.run("stages.sample", "coco")
     assert refused.returncode == 2 and f"'{captions['caption_id'][0]}' has" in refused.stderr
