@@ -180,10 +180,11 @@ class Params:
     def __post_init__(self) -> None:
         """Rules between sections, checked before any stage starts."""
         grid_size = self.train_dvae.model(self.image_size).grid_size
-        try:
-            check_rows(self.complete.rows, grid_size)
-        except ValueError as error:
-            raise ValueError(f"complete.{error}") from None
+        if self.complete.source is not None:
+            try:
+                check_rows(self.complete.rows, grid_size)
+            except ValueError as error:
+                raise ValueError(f"complete.{error}") from None
         features = self.train_dvae.fid_features
         if features is not None and features not in NETWORKS:
             raise ValueError(f"train_dvae.fid_features: {features!r} is not one of {', '.join(NETWORKS)}, nor null")
