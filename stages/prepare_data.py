@@ -1,22 +1,36 @@
 """The corpora, rendered or found, as manifests of one schema (2.3, App. C)."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
 
-from dalle.data.manifest import manifest_from_rows, write_manifest
+from dalle.data.manifest import iterate_manifest, manifest_from_rows, manifest_writer, write_manifest
 from dalle.data.sources.captioned_folder import read_captioned_folder
 from dalle.data.sources.coco import read_coco
 from dalle.data.sources.cub import read_cub
 from dalle.data.sources.problems import require_few_problems
-from dalle.data.sources.webdataset import read_webdataset
+from dalle.data.sources.webdataset import iterate_webdataset
 from dalle.miniworld.corpora import read_truth, render_coco, render_cub, render_panels, render_web
 from dalle.randomness import derive_seed
 from harness.run_config import MINIWORLD, source_key
 from harness.stage import Stage, run_stage
 
+Parts = Iterator[tuple[pd.DataFrame, list[str]]]  # of a source: (manifest, problems)
+
+
+def in_one_part(read: Callable[[Path], tuple[pd.DataFrame, list[str]]]) -> Callable[[Path], Parts]:
+    """A reader of a whole corpus as one that reads it part by part."""
+    return lambda folder: iter([read(folder)])
+
+
 RENDER = {"web": render_web, "coco": render_coco, "cub": render_cub, "panels": render_panels}
-READ = {"web": read_webdataset, "coco": read_coco, "cub": read_cub, "panels": read_captioned_folder}
+READ = {
+    "web": iterate_webdataset,
+    "coco": in_one_part(read_coco),
+    "cub": in_one_part(read_cub),
+    "panels": in_one_part(read_captioned_folder),
+}
 
 
 def main(stage: Stage) -> None:
@@ -38,19 +52,29 @@ def main(stage: Stage) -> None:
             write_manifest(manifest_from_rows([]), folder / "panels.parquet")
         for corpus, source in sources.items():
             place = rendered / corpus if source == MINIWORLD else Path(source)
-            manifest, problems = READ[corpus](place)
-            for problem in problems:
-                print(f"{corpus}: {problem}")
-            require_few_problems(problems, len(manifest), f"{source_key(corpus)} ({place})")
-            write_manifest(manifest, folder / f"{corpus}.parquet")
+            named = f"{source_key(corpus)} ({place})"
+            metrics |= write_corpus(corpus, READ[corpus](place), folder / f"{corpus}.parquet", named)
             if source == MINIWORLD:
                 read_truth(corpus, place).to_parquet(folder / "truth" / f"{corpus}.parquet")
-            metrics |= counts(corpus, manifest, len(problems))
             if own and corpus == config.web:
-                pairs = training_pairs(manifest, f"prepare_data.web is {corpus}, but {place}")
-                write_manifest(pairs, folder / "web.parquet")
-                metrics |= counts("web", pairs, 0)
+                what = f"prepare_data.web is {corpus}, but {place}"
+                pairs = training_pairs(pd.concat(iterate_manifest(folder / f"{corpus}.parquet")), what)
+                metrics |= write_corpus("web", iter([(pairs, [])]), folder / "web.parquet", what)
     stage.finish(metrics)
+
+
+def write_corpus(corpus: str, parts: Parts, path: Path, source: str) -> dict[str, int]:
+    """The manifest at `path`, what is wrong with the source on the screen, and how much there is of everything."""
+    num_images, all_problems = 0, []
+    with manifest_writer(path) as writer:
+        for manifest, problems in parts:
+            for problem in problems:
+                print(f"{corpus}: {problem}")
+            writer.write(manifest)
+            num_images += manifest["image_id"].nunique()
+            all_problems += problems
+        require_few_problems(all_problems, writer.num_pairs, source)
+    return {f"{corpus}/pairs": writer.num_pairs, f"{corpus}/images": num_images, f"{corpus}/problems": len(all_problems)}
 
 
 def training_pairs(manifest: pd.DataFrame, what: str) -> pd.DataFrame:
@@ -59,11 +83,6 @@ def training_pairs(manifest: pd.DataFrame, what: str) -> pd.DataFrame:
     if pairs.empty:
         raise ValueError(f"{what} has no pairs of split 'train': add its training part, or name other training pairs")
     return pairs
-
-
-def counts(corpus: str, manifest: pd.DataFrame, num_problems: int) -> dict[str, int]:
-    images = int(manifest["image_id"].nunique())
-    return {f"{corpus}/pairs": len(manifest), f"{corpus}/images": images, f"{corpus}/problems": num_problems}
 
 
 if __name__ == "__main__":

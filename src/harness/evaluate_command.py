@@ -12,7 +12,7 @@ import pandas as pd
 from dalle.config import ConfigError
 from dalle.data.evaluation_captions import EVALUATION_SPLITS, evaluation_pairs
 from dalle.data.images import load_evaluation_images
-from dalle.data.manifest import one_row_per_image, read_manifest
+from dalle.data.manifest import BOX, one_row_per_image, read_manifest
 from dalle.evaluation.folders import folder_digest, picture_files, read_folder
 from dalle.evaluation.overlap import read_overlap
 from dalle.evaluation.protocol import Protocol
@@ -117,7 +117,7 @@ def open_reference(against: str, size: int) -> tuple[Originals, str]:
         raise ConfigError(f"--against {against}: neither a domain ({', '.join(EVALUATION_SPLITS)}) nor a folder of images")
     files = picture_files(Path(against))
     sizes = [file.stat().st_size for file in files]
-    places = pd.DataFrame({"file": list(map(str, files)), "offset": 0, "num_bytes": sizes})
+    places = pd.DataFrame({"file": list(map(str, files)), "offset": 0, "num_bytes": sizes, **dict.fromkeys(BOX, 0)})
     return Originals(images=load_evaluation_images(places, size), overlapping=None), Path(against).resolve().name
 
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from dalle.data.evaluation_captions import evaluation_pairs
 from dalle.data.image_files import load_image
 from dalle.data.images import load_evaluation_images
-from dalle.data.manifest import one_row_per_image, read_manifest
+from dalle.data.manifest import BOX, one_row_per_image, read_manifest
 from dalle.dvae.model import load_dvae
 from dalle.dvae.quality import psnr_db
 from dalle.evaluation.memorisation import read_nearest
@@ -203,7 +203,7 @@ def _can_be_drawn(text: str) -> bool:
 
 def _image_or_none(row: pd.Series) -> np.ndarray | None:
     try:
-        return load_image(row["file"], row["offset"], row["num_bytes"])
+        return load_image(row["file"], row["offset"], row["num_bytes"], tuple(row[list(BOX)]))
     except ValueError:
         return None
 

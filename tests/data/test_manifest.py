@@ -1,7 +1,8 @@
 import pandas as pd
 import pytest
 
-from dalle.data.manifest import one_row_per_image, read_manifest, write_manifest
+from dalle.data.image_files import load_image
+from dalle.data.manifest import iterate_manifest, manifest_writer, one_row_per_image, places, read_manifest, write_manifest
 
 
 def test_round_trip_keeps_values_types_and_is_byte_stable(manifest, tmp_path):
@@ -25,6 +26,7 @@ def test_round_trip_keeps_values_types_and_is_byte_stable(manifest, tmp_path):
         (lambda frame: frame.assign(offset=-1), "must not be negative"),
         (lambda frame: frame.assign(crc32=2**32), "crc32 must be from 0 to"),
         (lambda frame: frame.assign(caption=[None] * len(frame)), "no value may be empty"),
+        (lambda frame: frame.assign(box_right=3), "a box must be all zeros, or left < right"),
         (lambda frame: frame.assign(width="wide"), "a column does not have its type"),
         (lambda frame: frame.assign(image_id="one", split=["train"] * 5 + ["valid"]), "an image belongs to one split"),
     ],
@@ -53,3 +55,35 @@ def test_missing_and_foreign_files_are_named(tmp_path):
 def test_one_row_per_image_keeps_the_first_caption(manifest):
     doubled = pd.concat([manifest, manifest.assign(pair_id=manifest.pair_id + "b", caption="second")])
     pd.testing.assert_frame_equal(one_row_per_image(doubled), manifest)
+
+
+def test_a_manifest_written_in_parts_is_read_whole_or_in_parts(manifest, tmp_path):
+    path, parts = tmp_path / "pairs.parquet", [manifest[:2], manifest[2:3], manifest[3:]]
+    with manifest_writer(path) as writer:
+        for part in parts:
+            writer.write(part)
+        assert not path.exists() and writer.num_pairs == len(manifest)
+    pd.testing.assert_frame_equal(read_manifest(path), manifest)
+    for part, again in zip(parts, iterate_manifest(path), strict=True):
+        pd.testing.assert_frame_equal(again, part.reset_index(drop=True))
+    with pytest.raises(KeyboardInterrupt), manifest_writer(tmp_path / "broken.parquet") as writer:
+        writer.write(manifest)
+        raise KeyboardInterrupt
+    assert [file.name for file in tmp_path.iterdir() if file.suffix != ".bin"] == ["pairs.parquet"]
+
+
+def test_a_manifest_of_nothing(tmp_path, manifest):
+    write_manifest(manifest[:0], tmp_path / "none.parquet")
+    assert list(read_manifest(tmp_path / "none.parquet").columns) == list(manifest.columns)
+    assert [len(part) for part in iterate_manifest(tmp_path / "none.parquet")] == [0]
+    with manifest_writer(tmp_path / "no_parts.parquet"):
+        pass
+    assert len(read_manifest(tmp_path / "no_parts.parquet")) == 0
+
+
+def test_a_box_is_the_part_of_the_image_that_is_loaded(manifest):
+    whole = load_image(*places(manifest)[0])
+    boxed = manifest.assign(box_left=3, box_top=1, box_right=20, box_bottom=31)
+    assert (load_image(*places(boxed)[0]) == whole[1:31, 3:20]).all()
+    with pytest.raises(ValueError, match="images.bin: its box .* is not within the 48 x 40 pixels"):
+        load_image(*places(boxed.assign(box_right=49))[0])

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from dalle.data.images import evaluation_crop
+from dalle.data.manifest import BOX
 from dalle.dvae.model import DVAE, DVAEConfig
 from dalle.generation.encoding import encode_images, encode_views
 
@@ -45,7 +46,7 @@ def manifest(tmp_path):
         Image.fromarray(pixels).resize((40, 24), Image.Resampling.BICUBIC).save(buffer, "PNG")
         path = tmp_path / f"{index}.png"
         path.write_bytes(buffer.getvalue())
-        rows.append({"image_id": str(index), "file": str(path), "offset": 0, "num_bytes": len(buffer.getvalue())})
+        rows.append({"image_id": str(index), "file": str(path), "offset": 0, "num_bytes": len(buffer.getvalue()), **dict.fromkeys(BOX, 0)})
     return pd.DataFrame(rows)
 
 

@@ -8,6 +8,9 @@ from PIL import Image, ImageOps
 
 MAX_PIXELS = 2**26  # 67 million: any camera's picture, but no decompression bomb
 
+Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels
+WHOLE: Box = (0, 0, 0, 0)
+
 _ORIENTATION = 0x0112  # EXIF tag; 5 to 8 lie on their side
 _TURNED = range(5, 9)
 
@@ -39,17 +42,25 @@ def header_size(data: bytes) -> tuple[int, int]:
     return (height, width) if turned else (width, height)
 
 
-def load_image(file: str, offset: int, num_bytes: int) -> np.ndarray:
+def load_image(file: str, offset: int, num_bytes: int, box: Box = WHOLE) -> np.ndarray:
     """The image as uint8 (H, W, 3): RGB, upright as its EXIF says, transparency on white, the first frame of several.
 
-    Whatever cannot be decoded, also a file cut short, or has more than `MAX_PIXELS` is a `ValueError` naming the file.
-    Safe to call from many threads.
+    `box` (left, top, right, bottom) is the part of the upright image that is wanted. Whatever cannot be decoded, also a file
+    cut short, has more than `MAX_PIXELS`, or ends inside the box is a `ValueError` naming the file. Safe to call from many
+    threads.
     """
-    return np.asarray(open_rgb(file, offset, num_bytes))
+    image = np.asarray(open_rgb(file, offset, num_bytes))
+    if box == WHOLE:
+        return image
+    left, top, right, bottom = box
+    if not (0 <= left < right <= image.shape[1] and 0 <= top < bottom <= image.shape[0]):
+        size = f"{image.shape[1]} x {image.shape[0]}"
+        raise ValueError(f"{file}: its box {tuple(box)} is not within the {size} pixels of the image")
+    return image[top:bottom, left:right]
 
 
 def open_rgb(file: str, offset: int, num_bytes: int, draft: tuple[int, int] | None = None) -> Image.Image:
-    """As `load_image`, as a PIL image; `draft` allows JPEG to decode at a fraction of its size, at least (width, height)."""
+    """As `load_image` of a whole image, as PIL's; `draft`: JPEG may decode at a fraction, of at least (width, height)."""
     data = read_bytes(file, offset, num_bytes)
     where = f"{file} (bytes {offset} to {offset + num_bytes})"
     if not data:

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from dalle.data.image_files import load_image
+from dalle.data.manifest import Place, places
 from dalle.randomness import batch_indices, numpy_generator
 
 __all__ = ["ImageBatches", "dvae_crop", "evaluation_crop", "load_evaluation_images", "load_image", "prior_crop"]
@@ -75,8 +76,8 @@ class ImageBatches:
         if manifest.empty:
             raise ValueError("there are no images to make batches from: the manifest has no rows")
         self.size, self.crop, self.batch_size, self.seed = size, crop, batch_size, seed
-        self._places = _places(manifest)
-        self._cache: dict[tuple[str, int, int], np.ndarray] = {}
+        self._places = places(manifest)
+        self._cache: dict[Place, np.ndarray] = {}
         self._cache_room = cache_bytes
         self._lock = threading.Lock()
 
@@ -91,7 +92,7 @@ class ImageBatches:
             crops[slot] = self.crop(self._image(self._places[index]), self.size, rng)
         return torch.from_numpy(crops).permute(0, 3, 1, 2).float().div_(255)
 
-    def _image(self, place: tuple[str, int, int]) -> np.ndarray:
+    def _image(self, place: Place) -> np.ndarray:
         image = self._cache.get(place)
         if image is None:
             image = load_image(*place)
@@ -106,17 +107,13 @@ def load_evaluation_images(manifest: pd.DataFrame, size: int) -> np.ndarray:
     """Every row's image through `evaluation_crop`: uint8 (N, size, size, 3), in the manifest's order."""
     images = np.empty((len(manifest), size, size, 3), np.uint8)
 
-    def load(index: int, place: tuple[str, int, int]) -> None:
+    def load(index: int, place: Place) -> None:
         images[index] = evaluation_crop(load_image(*place), size)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for _ in pool.map(load, range(len(manifest)), _places(manifest)):
+        for _ in pool.map(load, range(len(manifest)), places(manifest)):
             pass
     return images
-
-
-def _places(manifest: pd.DataFrame) -> list[tuple[str, int, int]]:
-    return list(zip(manifest.file.tolist(), manifest.offset.tolist(), manifest.num_bytes.tolist(), strict=True))
 
 
 def _draw_scale(side: int, low: int, high: int, size: int, rng: np.random.Generator) -> int:

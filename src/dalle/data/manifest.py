@@ -1,9 +1,10 @@
 """The manifest: one row per (image, caption) pair, pointing into the files the images came in."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
@@ -17,42 +18,103 @@ SCHEMA = pa.schema(
         ("file", pa.string()),  # as opened from where the program runs
         ("offset", pa.int64()),  # the image is file[offset:offset + num_bytes]
         ("num_bytes", pa.int64()),
-        ("width", pa.int32()),  # from the header, 0 if unreadable
+        ("width", pa.int32()),  # of the picture, from the header; 0 if unreadable
         ("height", pa.int32()),
+        ("box_left", pa.int32()),  # the part of the upright image that is the picture; all four 0: the whole image
+        ("box_top", pa.int32()),
+        ("box_right", pa.int32()),
+        ("box_bottom", pa.int32()),
         ("crc32", pa.int64()),  # of the image's bytes
         ("split", pa.string()),
     ]
 )
+BOX = ("box_left", "box_top", "box_right", "box_bottom")
 SPLITS = ("train", "valid", "val", "test")
 
 
+class Place(NamedTuple):
+    """Where a picture is: file[offset:offset + num_bytes] is an image, `box` (left, top, right, bottom) a part of it.
+
+    A box of zeros is the whole image.
+    """
+
+    file: str
+    offset: int
+    num_bytes: int
+    box: tuple[int, int, int, int]
+
+
+def places(manifest: pd.DataFrame) -> list[Place]:
+    """Where every row's picture is, in the manifest's order."""
+    boxes = zip(*(manifest[name].tolist() for name in BOX), strict=True)
+    columns = manifest["file"].tolist(), manifest["offset"].tolist(), manifest["num_bytes"].tolist(), boxes
+    return list(map(Place, *columns))
+
+
 def manifest_from_rows(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """A manifest with the schema's columns, order and types from one mapping a pair."""
-    return pa.Table.from_pylist(list(rows), schema=SCHEMA).to_pandas()
+    """A manifest with the schema's columns, order and types from one mapping a pair; without a box it is the whole image."""
+    whole = dict.fromkeys(BOX, 0)
+    return pa.Table.from_pylist([{**whole, **row} for row in rows], schema=SCHEMA).to_pandas()
 
 
 def read_manifest(path: Path | str) -> pd.DataFrame:
     """The manifest at `path`; a file that is missing, unreadable or against the schema is a `ValueError` naming it."""
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"{path}: no such manifest")
-    try:
-        frame = pq.read_table(path).to_pandas()
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path}: not a readable Parquet file: {error}") from None
-    return check_manifest(frame, path)
+    parts = [part.to_pandas() for part in _row_groups(Path(path))]
+    return check_manifest(pd.concat(parts, ignore_index=True), path)
+
+
+def iterate_manifest(path: Path | str) -> Iterator[pd.DataFrame]:
+    """The manifest part by part as it was written, each checked by itself: for manifests larger than memory."""
+    for number, part in enumerate(_row_groups(Path(path))):
+        yield check_manifest(part.to_pandas(), f"{path}, part {number}")
 
 
 def write_manifest(frame: pd.DataFrame, path: Path | str) -> None:
     """Check and write the manifest; equal rows give equal bytes, and an interrupted write leaves `path` as it was."""
+    with manifest_writer(path) as writer:
+        writer.write(frame)
+
+
+class ManifestWriter:
+    """Writes a manifest part by part. Each part is checked by itself: ids of different parts must be different by design."""
+
+    def __init__(self, writer: pq.ParquetWriter, path: Path) -> None:
+        self._writer, self._path, self.num_pairs = writer, path, 0
+
+    def write(self, frame: pd.DataFrame) -> None:
+        frame = check_manifest(frame, self._path)
+        # without pandas' own metadata: it names library versions
+        table = pa.Table.from_pandas(frame, schema=SCHEMA, preserve_index=False).replace_schema_metadata(None)
+        self._writer.write_table(table)
+        self.num_pairs += len(frame)
+
+
+@contextmanager
+def manifest_writer(path: Path | str) -> Iterator[ManifestWriter]:
+    """For a manifest that is larger than memory: `path` appears when all parts are written, and not if an error stops them."""
     path = Path(path)
-    frame = check_manifest(frame, path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # without pandas' own metadata: it names library versions
-    table = pa.Table.from_pandas(frame, schema=SCHEMA, preserve_index=False).replace_schema_metadata(None)
     temporary = path.with_name(path.name + ".partial")
-    pq.write_table(table, temporary, compression="zstd")
-    os.replace(temporary, path)
+    try:
+        with pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer:
+            yield ManifestWriter(writer, path)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _row_groups(path: Path) -> Iterator[pa.Table]:
+    """The parts of a Parquet file; one that holds nothing has one part without rows."""
+    if not path.is_file():
+        raise ValueError(f"{path}: no such manifest")
+    try:
+        with pq.ParquetFile(path) as file:
+            for number in range(file.num_row_groups):
+                yield file.read_row_group(number)
+            if not file.num_row_groups:
+                yield file.read()
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{path}: not a readable Parquet file: {error}") from None
 
 
 def check_manifest(frame: pd.DataFrame, where: Path | str) -> pd.DataFrame:
@@ -86,5 +148,12 @@ def _broken_rules(frame: pd.DataFrame) -> dict[str, pd.Series]:
         "offset, num_bytes, width and height must not be negative": (
             frame[["offset", "num_bytes", "width", "height"]].lt(0).any(axis=1)
         ),
+        "a box must be all zeros, or left < right and top < bottom and not negative": _broken_boxes(frame),
         "crc32 must be from 0 to 2^32 - 1": ~frame.crc32.between(0, 2**32 - 1),
     }
+
+
+def _broken_boxes(frame: pd.DataFrame) -> pd.Series:
+    left, top, right, bottom = (frame[name] for name in BOX)
+    whole = (left == 0) & (top == 0) & (right == 0) & (bottom == 0)
+    return ~whole & ((left < 0) | (top < 0) | (right <= left) | (bottom <= top))

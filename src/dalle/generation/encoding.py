@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dalle.data.images import evaluation_crop, load_image, prior_crop
+from dalle.data.manifest import Place, places
 from dalle.dvae.model import DVAE
 from dalle.generation.categorical import draw_indices
 from dalle.progress import track
@@ -62,23 +63,24 @@ def encode_views(
     draw are functions of (seed, image id, view), so pairs that share an image share its tokens.
     """
     size, grid = dvae.config.image_size, dvae.config.grid_size
-    places = list(zip(manifest.image_id, manifest.file, manifest.offset, manifest.num_bytes, strict=True))
-    image_tokens = np.empty((len(places), num_views, grid * grid), dtype=np.uint16)
+    pictures = list(zip(manifest.image_id, places(manifest), strict=True))
+    image_tokens = np.empty((len(pictures), num_views, grid * grid), dtype=np.uint16)
     chunk = max(1, batch_size // num_views)
 
-    def views(place: tuple[str, str, int, int]) -> np.ndarray:
-        image = load_image(*place[1:])
+    def views(picture: tuple[str, Place]) -> np.ndarray:
+        image_id, place = picture
+        image = load_image(*place)
         crops = [evaluation_crop(image, size)]
-        crops += [prior_crop(image, size, numpy_generator(seed, "view", place[0], view)) for view in range(1, num_views)]
+        crops += [prior_crop(image, size, numpy_generator(seed, "view", image_id, view)) for view in range(1, num_views)]
         return np.stack(crops)
 
-    def uniform(place: tuple[str, int, int, int]) -> np.ndarray:
-        return np.stack([numpy_generator(seed, "codes", place[0], view).random(grid * grid) for view in range(num_views)])
+    def uniform(picture: tuple[str, Place]) -> np.ndarray:
+        return np.stack([numpy_generator(seed, "codes", picture[0], view).random(grid * grid) for view in range(num_views)])
 
     settings = {"device": device, "precision": precision}
     with ThreadPoolExecutor() as pool:
-        for start in track(range(0, len(places), chunk), what="tokens", unit=f"x {chunk} pairs"):
-            part = places[start : start + chunk]
+        for start in track(range(0, len(pictures), chunk), what="tokens", unit=f"x {chunk} pairs"):
+            part = pictures[start : start + chunk]
             images = np.concatenate(list(pool.map(views, part)))
             numbers = np.concatenate(list(map(uniform, part))) if codes == "sampled" else None
             tokens = encode_images(dvae, images, batch_size=len(images), uniform=numbers, **settings)

@@ -10,6 +10,7 @@ import pandas as pd
 from PIL import Image
 
 from dalle.data.image_files import open_rgb
+from dalle.data.manifest import Place, places
 from dalle.progress import track
 
 SIDE = 16  # of the thumbnails that are compared
@@ -65,15 +66,15 @@ def _same_picture(thumbnails: np.ndarray, thumbnail: np.ndarray) -> np.ndarray:
 
 def _thumbnails(manifest: pd.DataFrame) -> np.ndarray:
     """uint8 (N, SIDE, SIDE, 3), every distinct image decoded once."""
-    places = list(manifest[["file", "offset", "num_bytes"]].itertuples(index=False, name=None))
-    distinct = list(dict.fromkeys(places))
+    pictures = places(manifest)
+    distinct = list(dict.fromkeys(pictures))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         made = track(pool.map(_thumbnail, distinct), what="compare", unit="images", total=len(distinct))
         of_place = dict(zip(distinct, made, strict=True))
-    return np.stack([of_place[place] for place in places]) if places else np.zeros((0, SIDE, SIDE, 3), np.uint8)
+    return np.stack([of_place[place] for place in pictures]) if pictures else np.zeros((0, SIDE, SIDE, 3), np.uint8)
 
 
-def _thumbnail(place: tuple[str, int, int]) -> np.ndarray:
+def _thumbnail(place: Place) -> np.ndarray:
     # bilinear with antialiasing: overlapping windows forgive a picture that was scaled
-    image = open_rgb(*place, draft=(2 * SIDE, 2 * SIDE))
+    image = open_rgb(place.file, place.offset, place.num_bytes, draft=(2 * SIDE, 2 * SIDE))
     return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BILINEAR))

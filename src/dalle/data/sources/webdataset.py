@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import tarfile
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
@@ -24,7 +25,13 @@ Members = dict[str, tuple[int, int]]  # extension -> (offset, size) of one key
 
 
 def read_webdataset(folder: Path | str) -> tuple[pd.DataFrame, list[str]]:
-    """Index every `*.tar` of `folder` without unpacking: (manifest, problems), one pair an image, all 'train'.
+    """All shards of `iterate_webdataset` in one manifest, and all problems."""
+    parts = list(iterate_webdataset(folder))
+    return pd.concat([manifest for manifest, _ in parts], ignore_index=True), [line for _, lines in parts for line in lines]
+
+
+def iterate_webdataset(folder: Path | str) -> Iterator[tuple[pd.DataFrame, list[str]]]:
+    """Index every `*.tar` of `folder` without unpacking: (manifest, problems) of each, one pair an image, all 'train'.
 
     A pair's id is `<shard's stem>/<key>`. The caption is `<key>.txt`, else "caption" of `<key>.json`; a blank one is kept,
     for the filters to count. An image whose header cannot be read is kept with width = height = 0.
@@ -33,31 +40,28 @@ def read_webdataset(folder: Path | str) -> tuple[pd.DataFrame, list[str]]:
     shards = sorted(folder.glob("*.tar"))
     if not shards:
         raise ValueError(f"{folder}: no WebDataset shards; expected\n{TREE.format(folder=folder)}")
+    shown = {"what": f"index {folder}", "unit": "shards", "total": len(shards)}
     if len(shards) < POOL_FROM_SHARDS:
-        parts = [index_shard(shard) for shard in track(shards, what=f"index {folder}", unit="shards")]
-    else:
-        # spawned, not forked: the caller may already run threads
-        with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
-            parts = list(track(pool.map(index_shard, shards), what=f"index {folder}", unit="shards", total=len(shards)))
-    return (
-        manifest_from_rows(row for rows, _ in parts for row in rows),
-        [problem for _, problems in parts for problem in problems],
-    )
+        yield from track(map(index_shard, shards), **shown)
+        return
+    # spawned, not forked: the caller may already run threads
+    with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
+        yield from track(pool.map(index_shard, shards), **shown)
 
 
-def index_shard(shard: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    """The manifest's rows of one tar file, in the order of its keys, and what was wrong with it."""
+def index_shard(shard: Path) -> tuple[pd.DataFrame, list[str]]:
+    """The manifest of one tar file, in the order of its keys, and what was wrong with it."""
     pairs, problems = _list_members(shard)
     rows: list[dict[str, Any]] = []
     if not pairs:
-        return rows, problems
+        return manifest_from_rows(rows), problems
     with open(shard, "rb") as file:
         for key, members in pairs.items():
             try:
                 rows.append(_read_pair(shard, file, key, members))
             except ValueError as error:
                 problems.append(f"{shard}: key {key!r}: {error}")
-    return rows, problems
+    return manifest_from_rows(rows), problems
 
 
 def _list_members(shard: Path) -> tuple[dict[str, Members], list[str]]:
