@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from dalle.data.filtering.rules import RULES
+from dalle.data.filtering.rule_list import RULES
 from dalle.data.manifest import manifest_from_rows, write_manifest
 from dalle.data.sources.rows import describe_image
 from dalle.report.frames import EVALUATION_COLUMNS
