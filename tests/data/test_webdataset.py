@@ -130,7 +130,7 @@ def test_many_shards_are_read_by_processes_with_the_same_result(tmp_path, monkey
     for shard in range(3):
         write_tar(tmp_path / f"{shard}.tar", {"k.jpg": encoded(picture(shard)), "k.txt": b"caption", "lost.txt": b""})
     alone = read_webdataset(tmp_path)
-    monkeypatch.setattr(webdataset, "POOL_FROM_SHARDS", 2)
+    monkeypatch.setattr(webdataset, "POOL_FROM_BYTES", 0)
     together = read_webdataset(tmp_path)
     assert together[0].equals(alone[0]) and together[1] == alone[1] and len(alone[1]) == 3
 
