@@ -12,6 +12,7 @@ import pandas as pd
 
 from dalle.data.filtering.parts import Parts, verdicts_of
 from dalle.data.filtering.rule_list import RULES, FilterConfig, rules_on
+from dalle.data.processes import Processes
 
 
 def filter_pairs(
@@ -27,8 +28,9 @@ def filter_pairs(
     A pair is dropped by the first rule that objects, later rules do not see it. Finished work is kept in `folder`, which belongs
     to this manifest and these rules: another attempt goes on from the last finished part. Nothing left is a `ValueError`.
     """
-    parts = Parts(manifest, folder, processes=processes, clip_scores=clip_scores)
-    apply_rules(parts, config)
+    with Processes(processes) as pool:
+        parts = Parts(manifest, folder, processes=pool, clip_scores=clip_scores)
+        apply_rules(parts, config)
     num_kept, counts = 0, Counter()
     for number in range(len(parts)):
         kept, dropped = parts.verdicts(number)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from dalle.data.manifest import num_parts, read_part
-from dalle.data.processes import map_in_processes
+from dalle.data.processes import Processes
 from dalle.progress import track
 
 POOL_FROM_PARTS = 4  # below, starting processes costs more than they save
@@ -30,7 +30,7 @@ class Parts:
         manifest: Path,
         folder: Path,
         *,
-        processes: int,
+        processes: Processes,
         clip_scores: Callable[[pd.DataFrame], np.ndarray] | None = None,
     ) -> None:
         self.clip_scores = clip_scores
@@ -53,11 +53,11 @@ class Parts:
 
     def map(self, step: str, work: Work, arguments: Iterable[Any] | None = None) -> Iterator[np.ndarray]:
         """`work(pairs left, argument)` of every part in order, where arguments are given, else `work(pairs left)`; on all cores."""
-        yield from self._map(step, work, arguments, self._processes if self._number >= POOL_FROM_PARTS else 1)
+        yield from self._map(step, work, arguments, self._processes if self._number >= POOL_FROM_PARTS else Processes(1))
 
     def map_here(self, step: str, work: Work) -> Iterator[np.ndarray]:
         """As `map` in this process: for work that needs a model."""
-        yield from self._map(step, work, None, 1)
+        yield from self._map(step, work, None, Processes(1))
 
     def array(self, name: str, length: int, dtype: np.dtype) -> np.ndarray:
         """Zeros that live in a file rather than in memory; a second attempt finds them anew."""
@@ -79,7 +79,7 @@ class Parts:
             save(folder / _file(number), verdicts_of(rows, rule, np.array(list(of_part), dtype=object)))
         self._dropped.append(folder)
 
-    def _map(self, step: str, work: Work, arguments: Iterable[Any] | None, processes: int) -> Iterator[np.ndarray]:
+    def _map(self, step: str, work: Work, arguments: Iterable[Any] | None, processes: Processes) -> Iterator[np.ndarray]:
         folder = self._folder / step
         folder.mkdir(parents=True, exist_ok=True)
         given = [()] * self._number if arguments is None else zip(arguments)
@@ -88,8 +88,8 @@ class Parts:
             for number, argument in enumerate(given)
         )
         if all((folder / _file(number)).exists() for number in range(self._number)):
-            processes = 1  # nothing is left to do
-        done = map_in_processes(_work_on, tasks, processes=processes)
+            processes = Processes(1)  # nothing is left to do
+        done = processes.map(_work_on, tasks)
         for file in track(done, what=step.replace("_", " "), unit="parts", total=self._number):
             yield load(file)
 

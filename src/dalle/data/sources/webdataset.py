@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import pandas as pd
 
 from dalle.data.manifest import manifest_from_rows
-from dalle.data.processes import map_in_processes
+from dalle.data.processes import Processes
 from dalle.data.sources.rows import clean_caption, decode_caption, describe_image, is_inside
 from dalle.data.sources.tar_members import Member, plain_members
 from dalle.progress import track
@@ -43,8 +43,8 @@ def iterate_webdataset(folder: Path | str) -> Iterator[tuple[pd.DataFrame, list[
     if not shards:
         raise ValueError(f"{folder}: no WebDataset shards; expected\n{TREE.format(folder=folder)}")
     large = len(shards) > 1 and sum(shard.stat().st_size for shard in shards) >= POOL_FROM_BYTES
-    indexed = map_in_processes(index_shard, shards, processes=(os.cpu_count() or 1) if large else 1)
-    yield from track(indexed, what=f"index {folder}", unit="shards", total=len(shards))
+    with Processes((os.cpu_count() or 1) if large else 1) as processes:
+        yield from track(processes.map(index_shard, shards), what=f"index {folder}", unit="shards", total=len(shards))
 
 
 def index_shard(shard: Path) -> tuple[pd.DataFrame, list[str]]:

@@ -43,7 +43,7 @@ def explain(pairs: pd.DataFrame, config: Config) -> list[str]:
     and for a language that the web hardly has it takes 30 letters without one such word.
     """
     detector = gcld3.NNetLanguageIdentifier(0, MAX_BYTES)
-    details = {caption: _explain(caption, detector, config) for caption in dict.fromkeys(pairs.caption)}
+    details = {caption: explain_caption(caption, detector, config) for caption in dict.fromkeys(pairs.caption)}
     return [details[caption] for caption in pairs.caption]
 
 
@@ -53,7 +53,7 @@ def num_foreign_to_cld3(captions: Iterable[str], config: Config) -> int:
     return sum(_foreign_language(caption, detector, config) is not None for caption in captions)
 
 
-def _explain(caption: str, detector: gcld3.NNetLanguageIdentifier, config: Config) -> str:
+def explain_caption(caption: str, detector: gcld3.NNetLanguageIdentifier, config: Config) -> str:
     letters = "".join(filter(str.isalpha, caption[:MAX_BYTES]))
     num_foreign = 0 if letters.isascii() else sum(not _is_latin(letter) for letter in letters)
     if num_foreign > len(letters) / 2:

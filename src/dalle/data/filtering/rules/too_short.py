@@ -26,10 +26,10 @@ class Config:
 
 def explain(pairs: pd.DataFrame, config: Config) -> list[str]:
     """Captions with fewer words, or fewer characters other than spaces; digits and punctuation are no words."""
-    return [_explain(caption, config) for caption in pairs.caption]
+    return [explain_caption(caption, config) for caption in pairs.caption]
 
 
-def _explain(caption: str, config: Config) -> str:
+def explain_caption(caption: str, config: Config) -> str:
     num_words = len(_WORD.findall(caption))
     if num_words < config.min_words:
         return f"{num_words} words, fewer than {config.min_words}"
