@@ -70,12 +70,12 @@ def test_parts_and_processes_do_not_change_the_result(manifest, tmp_path, monkey
     whole = run(prepared(manifest, tmp_path / "whole", 1000, monkeypatch))
     for rule in SETTINGS:
         assert (f",{rule},".encode() in whole[1]) == (SETTINGS[rule] is not None), rule
-    for rows in (1, 7, 50):
+    for rows in (13, 50):
         assert run(prepared(manifest, tmp_path / f"{rows}", rows, monkeypatch)) == whole
     assert run(prepared(manifest, tmp_path / "processes", 20, monkeypatch), processes=2) == whole
 
 
-@pytest.mark.parametrize("at", [1, 9, 17, 24, 30, 36, 41, 45])
+@pytest.mark.parametrize("at", [1, 9, 24, 41])
 def test_a_stopped_run_goes_on_from_its_last_finished_part(manifest, tmp_path, monkeypatch, at):
     whole = run(prepared(manifest, tmp_path / "whole", 20, monkeypatch))
     folder = prepared(manifest, tmp_path / "stopped", 20, monkeypatch)
@@ -144,7 +144,7 @@ print(sum(len(kept) for kept, _ in found), tracemalloc.get_traced_memory()[1])
 def test_memory_does_not_grow_with_the_manifest_but_for_the_hashes(manifest, tmp_path):
     """16 bytes a pair, and as much again several times over while they are sorted; a row as text takes a kilobyte."""
     peaks = {}
-    for number in (20_000, 120_000):
+    for number in (10_000, 110_000):
         path = tmp_path / f"{number}.parquet"
         rows = manifest.iloc[np.arange(number) % len(manifest)].reset_index(drop=True)
         ids = pd.Series(np.arange(number).astype(str))
@@ -154,7 +154,7 @@ def test_memory_does_not_grow_with_the_manifest_but_for_the_hashes(manifest, tmp
         kept, peak = map(int, done.stdout.split())
         assert kept == number
         peaks[number] = peak
-    assert peaks[120_000] - peaks[20_000] < 160 * 100_000
+    assert peaks[110_000] - peaks[10_000] < 160 * 50_000
 
 
 def as_word(number: str) -> str:

@@ -122,4 +122,4 @@ def explain_caption(caption: str, config: Config) -> str:
     if len(content) >= config.min_content_words:
         return ""
     shown = f": {content[0][:LONGEST_SHOWN]}" if content else ""
-    return f"{' and '.join(found)}, and beside that {len(content)} words of content{shown}"
+    return f"{' and '.join(found)}, {len(content)} words beside{shown}"

@@ -46,7 +46,7 @@ def explain_all(parts: Parts, config: Config) -> Iterator[list[str]]:
     """
     keys, starts = joined(parts.map("captions", keys_of), _KEYS)
     copies, originals = _repeated(parts, keys, starts, config)
-    yield from explain_repeats(parts, starts, copies, originals, "same picture and caption as")
+    yield from explain_repeats(parts, starts, copies, originals, "same as")
 
 
 def keys_of(pairs: pd.DataFrame) -> np.ndarray:

@@ -37,8 +37,11 @@ class Config:
 def explain_all(parts: Parts, config: Config) -> Iterator[list[str]]:
     """All pairs of an image that is within `max_distance` of an earlier image that is kept.
 
-    The hash sees the grey picture's low frequencies alone, neither colours nor details, so pictures of one pattern fall
-    together; pictures with several captions stay whole, flat ones are kept. Held in memory are 17 bytes a pair.
+    Images with several captions stay whole, flat ones are kept. Held in memory are 17 bytes a pair. The hash sees the grey
+    picture's low frequencies alone, neither colours nor details. Measured on the miniature world's 12,000 pairs: all 49 planted
+    duplicates that were encoded anew are within 2 bits; of 258 evaluation pictures cut, scaled and saved again 46 % are within 2
+    bits, 75 % within 4, 92 % within 6, 98 % within 8. But its pictures are a few shapes on plain grounds: of 10,555 good ones 189
+    would go at 2 bits, 671 at 4, 2,817 at 8, so there the rule is of no use. Look at what it drops before it is trusted.
     """
     looks, starts = joined(parts.map("looks", looks_of), _LOOKS)
     _, first, image_of_pair = np.unique(looks["image"], return_index=True, return_inverse=True)

@@ -69,7 +69,7 @@ def explain_caption(caption: str, detector: gcld3.NNetLanguageIdentifier, config
         return ""
     if guess.language not in _COMMON and (num_english or len(letters) < _MIN_LETTERS_IF_RARE):
         return ""
-    return f"{guess.language} with probability {guess.probability:.2f}"
+    return f"cld3: {guess.language}, {guess.probability:.2f}"
 
 
 def _foreign_language(caption: str, detector: gcld3.NNetLanguageIdentifier, config: Config):

@@ -32,7 +32,7 @@ def explain(pairs: pd.DataFrame, config: Config) -> list[str]:
 def explain_caption(caption: str, config: Config) -> str:
     num_words = len(_WORD.findall(caption))
     if num_words < config.min_words:
-        return f"{num_words} words, fewer than {config.min_words}"
+        return f"{num_words} word{'s' * (num_words != 1)}, fewer than {config.min_words}"
     num_characters = len(caption) - caption.count(" ")
     few = num_characters < config.min_characters
     return f"{num_characters} characters, fewer than {config.min_characters}" if few else ""

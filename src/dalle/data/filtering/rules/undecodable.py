@@ -74,10 +74,10 @@ def _broken(place: Place, width: int, height: int, files: _OpenFile) -> str:
             return ""
     try:
         missing = what_is_cut(read_bytes(file, offset, num_bytes)) if width * height else None
-    except ValueError as error:
+    except ValueError as error:  # no such file, or a shorter one
         return str(error)
     if missing:
-        return f"{file} (bytes {offset} to {offset + num_bytes}): {missing}"
+        return f"{missing}; {_where(place)}"
     if missing == "" and box == _WHOLE_IMAGE and width * height <= MAX_PIXELS:
         return ""
     return _undecodable(place)
@@ -87,5 +87,11 @@ def _undecodable(place: Place) -> str:
     try:
         load_image(*place)
     except ValueError as error:
-        return ADDRESS.sub("", str(error))
+        where = _where(place)
+        reason = ADDRESS.sub("", str(error)).removeprefix(f"{where}: ")
+        return f"{reason}; {where}"
     return ""
+
+
+def _where(place: Place) -> str:
+    return f"{place.file} (bytes {place.offset} to {place.offset + place.num_bytes})"
