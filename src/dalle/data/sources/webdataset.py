@@ -4,12 +4,13 @@ import json
 import os
 import tarfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 import pandas as pd
 
-from dalle.data.manifest import manifest_from_rows
+from dalle.data.manifest import manifest_from_rows, read_manifest, write_manifest
 from dalle.data.processes import Processes
 from dalle.data.sources.rows import clean_caption, decode_caption, describe_image, is_inside
 from dalle.data.sources.tar_members import Member, plain_members
@@ -32,8 +33,10 @@ def read_webdataset(folder: Path | str) -> tuple[pd.DataFrame, list[str]]:
     return pd.concat([manifest for manifest, _ in parts], ignore_index=True), [line for _, lines in parts for line in lines]
 
 
-def iterate_webdataset(folder: Path | str) -> Iterator[tuple[pd.DataFrame, list[str]]]:
+def iterate_webdataset(folder: Path | str, finished: Path | None = None) -> Iterator[tuple[pd.DataFrame, list[str]]]:
     """Index every `*.tar` of `folder` without unpacking: (manifest, problems) of each, one pair an image, all 'train'.
+
+    What is found in a shard is kept in the folder `finished`, if there is one, where a second attempt on the same shards finds it.
 
     A pair's id is `<shard's stem>/<key>`. The caption is `<key>.txt`, else "caption" of `<key>.json`; a blank one is kept,
     for the filters to count. An image whose header cannot be read is kept with width = height = 0.
@@ -44,7 +47,20 @@ def iterate_webdataset(folder: Path | str) -> Iterator[tuple[pd.DataFrame, list[
         raise ValueError(f"{folder}: no WebDataset shards; expected\n{TREE.format(folder=folder)}")
     large = len(shards) > 1 and sum(shard.stat().st_size for shard in shards) >= POOL_FROM_BYTES
     with Processes((os.cpu_count() or 1) if large else 1) as processes:
-        yield from track(processes.map(index_shard, shards), what=f"index {folder}", unit="shards", total=len(shards))
+        yield from track(processes.map(partial(_indexed, finished=finished), shards), what=f"index {folder}", unit="shards", total=len(shards))
+
+
+def _indexed(shard: Path, finished: Path | None) -> tuple[pd.DataFrame, list[str]]:
+    if finished is None:
+        return index_shard(shard)
+    file = finished / f"{shard.stem}.parquet"
+    if file.exists():
+        return read_manifest(file), json.loads(file.with_suffix(".json").read_text())
+    manifest, problems = index_shard(shard)
+    finished.mkdir(parents=True, exist_ok=True)
+    file.with_suffix(".json").write_text(json.dumps(problems))
+    write_manifest(manifest, file)  # last, and as a whole: where it is, the problems are
+    return manifest, problems
 
 
 def index_shard(shard: Path) -> tuple[pd.DataFrame, list[str]]:
