@@ -61,7 +61,7 @@ def main(stage: Stage) -> None:
 
 
 def scores_by(config: ClipScoreConfig, device: str) -> Callable[[pd.DataFrame], np.ndarray]:
-    """The similarity of every pair by a CLIP of this project; a `ValueError` if its weights are not the ones that were named."""
+    """The similarity of every pair by a CLIP of this project; weights that are not the ones named are a `ValueError`."""
     actual = weights_sha256(Path(config.clip))
     if actual != config.clip_sha256:
         raise ValueError(f"filter_data.rules.clip_score.clip_sha256 is {config.clip_sha256}, but {config.clip} has {actual}")

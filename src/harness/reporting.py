@@ -191,7 +191,8 @@ def _filtering(evidence: Evidence) -> Figure:
         row, of_rule = pairs.loc[pair_id], examples.setdefault(rule, [])
         if len(of_rule) < EXAMPLES_PER_RULE and _can_be_drawn(row["caption"]):
             of_rule.append((_image_or_none(row), row["caption"], detail))
-    return filter_examples(filter_counts(evidence.results), examples, int(evidence.results.number("filter_data", "pairs/total")))
+    num_pairs = int(evidence.results.number("filter_data", "pairs/total"))
+    return filter_examples(filter_counts(evidence.results), examples, num_pairs)
 
 
 def _first_dropped(file: Path) -> pd.DataFrame:

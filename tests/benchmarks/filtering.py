@@ -23,6 +23,7 @@ import tarfile
 import tempfile
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -69,7 +70,8 @@ def photograph(rng: np.random.Generator, width: int, height: int) -> bytes:
 
 def draw_pair(rng: np.random.Generator, pictures: list[bytes], wide: list[bytes], phrases: list[str]) -> tuple[bytes, str]:
     junk = KINDS[int(rng.integers(len(KINDS)))] if rng.uniform() < JUNK_FRACTION else ""
-    picture = (wide if junk == "aspect_ratio" else pictures)[int(rng.integers(NUM_PICTURES // (10 if junk == "aspect_ratio" else 1)))]
+    shown = wide if junk == "aspect_ratio" else pictures
+    picture = shown[int(rng.integers(len(shown)))]
     if rng.uniform() < 0.3:
         caption = caption_scene(draw_scene(rng, heldout=False), rng)
     else:
@@ -154,7 +156,8 @@ def loop(shards: Path) -> dict[str, float]:
                 continue
             seen.add(digest)
             row = {"pair_id": f"{shard.stem}/{key}", "image_id": f"{shard.stem}/{key}", "caption": caption, "split": "train"}
-            rows.append(row | {"file": str(shard), "offset": offset, "num_bytes": len(data), "width": width, "height": height, "crc32": 0})
+            place = {"file": str(shard), "offset": offset, "num_bytes": len(data), "crc32": zlib.crc32(data)}
+            rows.append({**row, **place, "width": width, "height": height})
     with tempfile.TemporaryDirectory() as folder:
         write_manifest(manifest_from_rows(rows), Path(folder) / "kept.parquet")
     return {"kept": len(rows)}

@@ -47,7 +47,7 @@ def _jpeg_size(data: bytes) -> tuple[int, int] | None:
                 return None
             if length != 6 + 3 * data[start + 5]:
                 return None
-            height, width = int.from_bytes(data[start + 1 : start + 3], "big"), int.from_bytes(data[start + 3 : start + 5], "big")
+            height, width = (int.from_bytes(data[at : at + 2], "big") for at in (start + 1, start + 3))
             if not 0 < width * height <= image_files.MAX_PIXELS:
                 return None
             size = width, height

@@ -56,7 +56,7 @@ class Processes:
 
 @contextmanager
 def _main_left_out() -> Iterator[None]:
-    """Processes that start meanwhile do not import the program again, which brings torch and a tracker, a third of a GB each."""
+    """Processes that start meanwhile do not import the program again, with its torch and tracker, a third of a GB each."""
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
     try:

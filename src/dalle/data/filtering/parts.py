@@ -52,7 +52,7 @@ class Parts:
         return part.drop(found.row).reset_index(drop=True), dropped.reset_index(drop=True)
 
     def map(self, step: str, work: Work, arguments: Iterable[Any] | None = None) -> Iterator[np.ndarray]:
-        """`work(pairs left, argument)` of every part in order, where arguments are given, else `work(pairs left)`; on all cores."""
+        """`work(pairs left)` of every part in order, on all cores; `work(pairs left, argument)` where arguments are given."""
         yield from self._map(step, work, arguments, self._processes if self._number >= POOL_FROM_PARTS else Processes(1))
 
     def map_here(self, step: str, work: Work) -> Iterator[np.ndarray]:

@@ -12,9 +12,8 @@ from dalle.data.filtering import rules
 #   explain(pairs, config): a detail for each of the pairs, from that pair alone
 #   explain_all(parts, config): for rules that compare pairs, or need a model, a list of details for every part
 _modules = [importlib.import_module(f"{rules.__name__}.{found.name}") for found in pkgutil.iter_modules(rules.__path__)]
-RULES: dict[str, ModuleType] = {
-    module.__name__.rpartition(".")[2]: module for module in sorted(_modules, key=lambda module: (module.ORDER, module.__name__))
-}
+_modules.sort(key=lambda module: (module.ORDER, module.__name__))
+RULES: dict[str, ModuleType] = {module.__name__.rpartition(".")[2]: module for module in _modules}
 
 # a key a rule; null switches it off
 FilterConfig = make_dataclass(

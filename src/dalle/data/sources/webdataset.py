@@ -36,7 +36,7 @@ def read_webdataset(folder: Path | str) -> tuple[pd.DataFrame, list[str]]:
 def iterate_webdataset(folder: Path | str, finished: Path | None = None) -> Iterator[tuple[pd.DataFrame, list[str]]]:
     """Index every `*.tar` of `folder` without unpacking: (manifest, problems) of each, one pair an image, all 'train'.
 
-    What is found in a shard is kept in the folder `finished`, if there is one, where a second attempt on the same shards finds it.
+    What is found in a shard is kept in the folder `finished`, if one is given: a second attempt on the same shards finds it.
 
     A pair's id is `<shard's stem>/<key>`. The caption is `<key>.txt`, else "caption" of `<key>.json`; a blank one is kept,
     for the filters to count. An image whose header cannot be read is kept with width = height = 0.
@@ -47,7 +47,8 @@ def iterate_webdataset(folder: Path | str, finished: Path | None = None) -> Iter
         raise ValueError(f"{folder}: no WebDataset shards; expected\n{TREE.format(folder=folder)}")
     large = len(shards) > 1 and sum(shard.stat().st_size for shard in shards) >= POOL_FROM_BYTES
     with Processes((os.cpu_count() or 1) if large else 1) as processes:
-        yield from track(processes.map(partial(_indexed, finished=finished), shards), what=f"index {folder}", unit="shards", total=len(shards))
+        indexed = processes.map(partial(_indexed, finished=finished), shards)
+        yield from track(indexed, what=f"index {folder}", unit="shards", total=len(shards))
 
 
 def _indexed(shard: Path, finished: Path | None) -> tuple[pd.DataFrame, list[str]]:

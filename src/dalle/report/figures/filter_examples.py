@@ -25,7 +25,7 @@ def filter_examples(counts: pd.DataFrame, examples: Mapping[str, Sequence[Exampl
     """A row a rule, as they are applied: pairs it drops of `num_pairs` and leaves to the next, how right it is, and examples.
 
     `counts` has `rule, words, dropped, left, precision, recall` (the last two against planted truth, empty where none is
-    known); `examples` has for each rule up to three (image uint8 (H, W, 3) or None where it cannot be decoded, caption, detail).
+    known); `examples` has for each rule up to three (image uint8 (H, W, 3), None where it cannot be decoded, caption, detail).
     """
     require_columns(counts, ("rule", "words", "dropped", "left", "precision", "recall"), "filter counts")
     total = int(counts["dropped"].sum())

@@ -38,10 +38,10 @@ def explain_all(parts: Parts, config: Config) -> Iterator[list[str]]:
     """All pairs of an image that is within `max_distance` of an earlier image that is kept.
 
     Images with several captions stay whole, flat ones are kept. Held in memory are 17 bytes a pair. The hash sees the grey
-    picture's low frequencies alone, neither colours nor details. Measured on the miniature world's 12,000 pairs: all 49 planted
-    duplicates that were encoded anew are within 2 bits; of 258 evaluation pictures cut, scaled and saved again 46 % are within 2
-    bits, 75 % within 4, 92 % within 6, 98 % within 8. But its pictures are a few shapes on plain grounds: of 10,555 good ones 189
-    would go at 2 bits, 671 at 4, 2,817 at 8, so there the rule is of no use. Look at what it drops before it is trusted.
+    picture's low frequencies alone, neither colours nor details. Measured on the miniature world's 12,000 pairs: all 49
+    planted duplicates that were encoded anew are within 2 bits; of 258 evaluation pictures cut, scaled and saved again 46 % are
+    within 2 bits, 75 % within 4, 92 % within 6, 98 % within 8. But its pictures are a few shapes on plain grounds: of 10,555
+    good ones 189 would go at 2 bits, 671 at 4, 2,817 at 8: there the rule is of no use. Look at what it drops before use.
     """
     looks, starts = joined(parts.map("looks", looks_of), _LOOKS)
     _, first, image_of_pair = np.unique(looks["image"], return_index=True, return_inverse=True)
@@ -55,7 +55,7 @@ def explain_all(parts: Parts, config: Config) -> Iterator[list[str]]:
 
 
 def nearest_kept(hashes: np.ndarray, max_distance: int) -> np.ndarray:
-    """For each of the hashes uint64 (N,) the first kept one within the distance, itself if it is kept: kept are those without."""
+    """For each of the hashes uint64 (N,) the first kept one before it within the distance, itself, and kept, if there is none."""
     distinct, first, which = np.unique(hashes, return_index=True, return_inverse=True)
     in_order = np.argsort(first)
     rank = np.argsort(in_order)  # of each distinct hash, by its first occurrence
@@ -101,7 +101,7 @@ def looks_of(pairs: pd.DataFrame) -> np.ndarray:
 
 
 def perceptual_hash(file: str, offset: int, num_bytes: int) -> int | None:
-    """Which of the 64 lowest frequencies of the grey picture are above their median; None if it is flat or cannot be decoded."""
+    """Which of the grey picture's 64 lowest frequencies are above their median; None if it is flat or cannot be decoded."""
     try:
         image = open_rgb(file, offset, num_bytes, draft=(2 * SIDE, 2 * SIDE))
     except ValueError:

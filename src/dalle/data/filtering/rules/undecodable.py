@@ -24,7 +24,7 @@ class Config:
 
     Both find what downloads leave behind: empty files, pages of text, noise, files cut short anywhere. The structure does not
     show pixels that were damaged in place, which JPEG decoders show as smears and rarely refuse, a WebP whose length is right
-    and whose contents are not, or a cut exactly behind two bytes between the scans of a progressive JPEG that look like its end.
+    and whose contents are not, or a cut right behind two bytes between a progressive JPEG's scans that look like its end.
     """
 
     decode: bool
