@@ -29,7 +29,6 @@ from pathlib import Path
 
 import gcld3
 import numpy as np
-import pandas as pd
 import psutil
 from PIL import Image
 

@@ -26,7 +26,8 @@ def filter_pairs(
     """(kept pairs, dropped) of every part of the manifest; `dropped` has `pair_id, rule, detail`; both in its order.
 
     A pair is dropped by the first rule that objects, later rules do not see it. Finished work is kept in `folder`, which
-    belongs to this manifest and these rules: another attempt goes on from the last finished part. Nothing left is a `ValueError`.
+    belongs to this manifest and these rules: another attempt goes on from the last finished part. No pair left is a
+    `ValueError`.
     """
     with Processes(processes) as pool:
         parts = Parts(manifest, folder, processes=pool, clip_scores=clip_scores)

@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 from dalle.data.filtering.parts import Parts
 
 ORDER = 90  # after all others: each pair goes through two networks

@@ -55,7 +55,7 @@ def explain_all(parts: Parts, config: Config) -> Iterator[list[str]]:
 
 
 def nearest_kept(hashes: np.ndarray, max_distance: int) -> np.ndarray:
-    """For each of the hashes uint64 (N,) the first kept one before it within the distance, itself, and kept, if there is none."""
+    """For each of the hashes uint64 (N,) the first kept one before it within the distance; itself, kept, if there is none."""
     distinct, first, which = np.unique(hashes, return_index=True, return_inverse=True)
     in_order = np.argsort(first)
     rank = np.argsort(in_order)  # of each distinct hash, by its first occurrence
