@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dalle.clip.train import TrainClipConfig
-from dalle.data.filtering.rules import FilterConfig
+from dalle.data.filtering.rule_list import FilterConfig
 from dalle.dvae.train import TrainDVAEConfig
 from dalle.evaluation.features import NETWORKS
 from dalle.evaluation.protocol import Protocol
@@ -35,15 +35,17 @@ class PrepareDataConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FilterDataConfig(FilterConfig):
+class FilterDataConfig:
     """The rules, and which share of the kept images is held out of every training."""
 
+    rules: FilterConfig
     valid_fraction: float
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if not 0 < self.valid_fraction < 1:
             raise ValueError(f"valid_fraction must be between 0 and 1, got {self.valid_fraction}")
+        if self.rules.clip_score and not (self.rules.undecodable and self.rules.undecodable.decode):
+            raise ValueError("rules.clip_score looks at every image, so rules.undecodable must have decode: true")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from dalle.data.evaluation_captions import evaluation_pairs
 from dalle.data.image_files import load_image
 from dalle.data.images import load_evaluation_images
-from dalle.data.manifest import BOX, one_row_per_image, read_manifest
+from dalle.data.manifest import BOX, iterate_manifest, one_row_per_image, read_manifest
 from dalle.dvae.model import load_dvae
 from dalle.dvae.quality import psnr_db
 from dalle.evaluation.memorisation import read_nearest
@@ -182,18 +182,25 @@ def _world(evidence: Evidence) -> Figure:
 
 
 def _filtering(evidence: Evidence) -> Figure:
-    pairs = read_manifest(Path("data/prepared/web.parquet")).set_index("pair_id")
-    dropped = pd.read_csv("data/filtered/dropped.csv", dtype=str, keep_default_na=False)
+    """The first examples of each rule, in the order of the dropped pairs; of these, however many there are, a few are held."""
+    wanted = _first_dropped(Path("data/filtered/dropped.csv"))
+    rows = [part[part["pair_id"].isin(wanted["pair_id"])] for part in iterate_manifest(Path("data/prepared/web.parquet"))]
+    pairs = pd.concat(rows).set_index("pair_id")
     examples: dict[str, list[Example]] = {}
-    drawn = [_can_be_drawn(caption) for caption in pairs["caption"].loc[dropped["pair_id"]]]
-    dropped = dropped[np.array(drawn, dtype=bool)]  # a plain list without entries would choose columns
-    for rule, rows in dropped.groupby("rule"):
-        first = rows.head(EXAMPLES_PER_RULE)
-        examples[str(rule)] = [
-            (_image_or_none(pairs.loc[pair_id]), pairs.loc[pair_id]["caption"], detail)
-            for pair_id, detail in zip(first["pair_id"], first["detail"], strict=True)
-        ]
-    return filter_examples(filter_counts(evidence.results), examples, len(pairs))
+    for pair_id, rule, detail in wanted.itertuples(index=False):
+        row, of_rule = pairs.loc[pair_id], examples.setdefault(rule, [])
+        if len(of_rule) < EXAMPLES_PER_RULE and _can_be_drawn(row["caption"]):
+            of_rule.append((_image_or_none(row), row["caption"], detail))
+    num_pairs = int(evidence.results.number("filter_data", "pairs/total"))
+    return filter_examples(filter_counts(evidence.results), examples, num_pairs)
+
+
+def _first_dropped(file: Path) -> pd.DataFrame:
+    """`pair_id, rule, detail` of the first pairs of each rule, more than are shown: some captions cannot be drawn."""
+    found = pd.DataFrame(columns=["pair_id", "rule", "detail"], dtype=str)
+    for some in pd.read_csv(file, dtype=str, keep_default_na=False, chunksize=10_000):
+        found = pd.concat([found, some]).groupby("rule", sort=False).head(20 * EXAMPLES_PER_RULE)
+    return found
 
 
 def _can_be_drawn(text: str) -> bool:

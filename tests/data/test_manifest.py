@@ -2,7 +2,16 @@ import pandas as pd
 import pytest
 
 from dalle.data.image_files import load_image
-from dalle.data.manifest import iterate_manifest, manifest_writer, one_row_per_image, places, read_manifest, write_manifest
+from dalle.data.manifest import (
+    iterate_manifest,
+    manifest_writer,
+    num_parts,
+    one_row_per_image,
+    places,
+    read_manifest,
+    read_part,
+    write_manifest,
+)
 
 
 def test_round_trip_keeps_values_types_and_is_byte_stable(manifest, tmp_path):
@@ -57,19 +66,28 @@ def test_one_row_per_image_keeps_the_first_caption(manifest):
     pd.testing.assert_frame_equal(one_row_per_image(doubled), manifest)
 
 
-def test_a_manifest_written_in_parts_is_read_whole_or_in_parts(manifest, tmp_path):
-    path, parts = tmp_path / "pairs.parquet", [manifest[:2], manifest[2:3], manifest[3:]]
-    with manifest_writer(path) as writer:
-        for part in parts:
-            writer.write(part)
-        assert not path.exists() and writer.num_pairs == len(manifest)
+def test_a_manifest_is_read_in_parts_that_do_not_depend_on_how_it_was_written(manifest, tmp_path, monkeypatch):
+    monkeypatch.setattr("dalle.data.manifest.ROWS_A_PART", 4)
+    path = tmp_path / "pairs.parquet"
+    for frames in ([manifest], [manifest[:2], manifest[2:3], manifest[3:]], [manifest[:0], manifest[:5], manifest[5:]]):
+        with manifest_writer(path) as writer:
+            for frame in frames:
+                writer.write(frame)
+            assert writer.num_pairs == len(manifest)
+        write_manifest(manifest, tmp_path / "at_once.parquet")
+        assert path.read_bytes() == (tmp_path / "at_once.parquet").read_bytes()
     pd.testing.assert_frame_equal(read_manifest(path), manifest)
-    for part, again in zip(parts, iterate_manifest(path), strict=True):
-        pd.testing.assert_frame_equal(again, part.reset_index(drop=True))
+    parts = [manifest[:4], manifest[4:].reset_index(drop=True)]
+    assert num_parts(path) == 2
+    for number, (part, again) in enumerate(zip(parts, iterate_manifest(path), strict=True)):
+        pd.testing.assert_frame_equal(again, part)
+        pd.testing.assert_frame_equal(read_part(path, number), part)
+    write_manifest(manifest[1:], path)
+    pd.testing.assert_frame_equal(read_part(path, 0), manifest[1:5].reset_index(drop=True))
     with pytest.raises(KeyboardInterrupt), manifest_writer(tmp_path / "broken.parquet") as writer:
         writer.write(manifest)
         raise KeyboardInterrupt
-    assert [file.name for file in tmp_path.iterdir() if file.suffix != ".bin"] == ["pairs.parquet"]
+    assert not list(tmp_path.glob("broken*"))
 
 
 def test_a_manifest_of_nothing(tmp_path, manifest):

@@ -1,14 +1,18 @@
+import contextlib
 import io
 import json
 import tarfile
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from small_pairs import encoded, picture, write_tar
 
 from dalle.data.images import load_image
 from dalle.data.manifest import check_manifest
 from dalle.data.sources import webdataset
 from dalle.data.sources.problems import require_few_problems
+from dalle.data.sources.tar_members import Member, plain_members
 from dalle.data.sources.webdataset import read_webdataset
 
 
@@ -126,13 +130,79 @@ def test_what_can_be_read_of_damaged_shards_is_read(tmp_path):
     assert not any("whole.tar" in problem for problem in problems)
 
 
+def with_tarfile(shard):
+    """Name, offset and size of every plain file, by Python's own reader."""
+    with tarfile.open(shard) as tar:
+        return [Member(member.name, member.offset_data, member.size) for member in tar if member.isreg()]
+
+
+@pytest.mark.parametrize("kind", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+@pytest.mark.parametrize("time", [0, 1.5])  # which needs an extended header
+def test_plain_members_are_those_of_tarfile(tmp_path, kind, time):
+    with tarfile.open(tmp_path / "0.tar", "w", format=kind) as tar:
+        for index in range(40):
+            member = tarfile.TarInfo(f"folder/{index:05d}.jpg")
+            member.size, member.mtime = 300 * index, time
+            tar.addfile(member, io.BytesIO(bytes(member.size)))
+    members = plain_members(tmp_path / "0.tar")
+    assert members == with_tarfile(tmp_path / "0.tar") and len(members) == 40
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "a" * 150},
+        {"name": "f" * 60 + "/" + "a" * 60},
+        {"name": "caf\u00e9.jpg"},
+        {"name": "../a.jpg", "type": tarfile.SYMTYPE, "linkname": "b"},
+        {"name": "folder", "type": tarfile.DIRTYPE},
+        {"pax_headers": {"path": "other.jpg"}},
+        {"pax_headers": {"size": "3"}},
+    ],
+)
+@pytest.mark.parametrize("kind", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_whatever_is_odd_is_left_to_tarfile(tmp_path, kind, change):
+    with tarfile.open(tmp_path / "0.tar", "w", format=kind) as tar:
+        member = tarfile.TarInfo("a.jpg")
+        for name, value in change.items():
+            setattr(member, name, value)
+        with contextlib.suppress(ValueError):  # a name that this format has no room for
+            tar.addfile(member)
+    members = plain_members(tmp_path / "0.tar")
+    assert members is None or members == with_tarfile(tmp_path / "0.tar")
+
+
+@given(st.data())
+def test_damaged_headers_are_left_to_tarfile(tmp_path_factory, data):
+    folder = tmp_path_factory.mktemp("damaged")
+    shard = write_tar(folder / "0.tar", {f"{name}.txt": b"caption" * 90 for name in "abc"})
+    damaged = bytearray(shard.read_bytes())
+    for _ in range(data.draw(st.integers(1, 2))):
+        damaged[data.draw(st.integers(0, 4000))] = data.draw(st.integers(0, 255))
+    shard.write_bytes(damaged[: data.draw(st.integers(0, 8000))])
+    members = plain_members(shard)
+    assert members is None or members == with_tarfile(shard)
+
+
 def test_many_shards_are_read_by_processes_with_the_same_result(tmp_path, monkeypatch):
     for shard in range(3):
         write_tar(tmp_path / f"{shard}.tar", {"k.jpg": encoded(picture(shard)), "k.txt": b"caption", "lost.txt": b""})
     alone = read_webdataset(tmp_path)
-    monkeypatch.setattr(webdataset, "POOL_FROM_SHARDS", 2)
+    monkeypatch.setattr(webdataset, "POOL_FROM_BYTES", 0)
     together = read_webdataset(tmp_path)
     assert together[0].equals(alone[0]) and together[1] == alone[1] and len(alone[1]) == 3
+
+
+def test_a_shard_that_was_indexed_is_not_read_again(tmp_path):
+    for shard in range(3):
+        write_tar(tmp_path / f"{shard}.tar", {"k.jpg": encoded(picture(shard)), "k.txt": b"caption", "lost.txt": b""})
+    finished = tmp_path / "finished"
+    first = next(iterator := webdataset.iterate_webdataset(tmp_path, finished))
+    iterator.close()  # stopped behind the first
+    (tmp_path / "0.tar").write_bytes(b"not a tar file any more")
+    again = list(webdataset.iterate_webdataset(tmp_path, finished))
+    assert again[0][0].equals(first[0]) and again[0][1] == first[1] != []
+    assert [manifest.pair_id.tolist() for manifest, _ in again] == [["0/k"], ["1/k"], ["2/k"]]
 
 
 def test_a_folder_without_shards_says_what_was_expected(tmp_path):

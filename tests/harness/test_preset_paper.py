@@ -74,8 +74,8 @@ PAPER = {
     "train_prior.optim.ema_decay": 0.99,
     "train_prior.optim.ema_every": 25,
     # App. C
-    "filter_data.min_aspect": 1 / 2,
-    "filter_data.max_aspect": 2.0,
+    "filter_data.rules.aspect_ratio.min": 1 / 2,
+    "filter_data.rules.aspect_ratio.max": 2.0,
     # 2.6
     "sample.candidates": 512,
     "sample.temperature": 1.0,

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from dalle.data.filtering.rules import RULES
+from dalle.data.filtering.rule_list import RULES
 from dalle.data.manifest import manifest_from_rows, write_manifest
 from dalle.data.sources.rows import describe_image
 from dalle.report.frames import EVALUATION_COLUMNS
@@ -27,7 +27,7 @@ def test_a_clean_corpus_has_a_figure_of_nothing_dropped(tmp_path, monkeypatch):
     write_manifest(manifest_from_rows([row]), tmp_path / "data/prepared/web.parquet")
     (tmp_path / "data/filtered").mkdir()
     (tmp_path / "data/filtered/dropped.csv").write_text("pair_id,rule,detail\n")
-    metrics = {"filter_data": {f"dropped/{rule}": 0 for rule in RULES}}
+    metrics = {"filter_data": {"pairs/total": 1, **{f"dropped/{rule}": 0 for rule in RULES}}}
     results = Results(metrics=metrics, evaluation=pd.DataFrame(columns=EVALUATION_COLUMNS), world="MS-COCO")
     assert reporting._filtering(SimpleNamespace(results=results)).get_axes()
 

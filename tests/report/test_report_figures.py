@@ -102,7 +102,7 @@ def copies(images, number):
 
 def draw(name, evaluation, images, captions, curves):
     rules = ["too_short", "undecodable"]
-    counts = pd.DataFrame({"rule": rules, "dropped": [30, 2], "precision": [1, 0.9], "recall": [0.8, np.nan]})
+    counts = pd.DataFrame({"rule": rules, "words": "in words", "dropped": [30, 2], "left": [970, 968], "precision": [1, 0.9], "recall": [0.8, np.nan]})
     examples = {"too_short": [(images[0][:8], "一 red", "1 word")], "undecodable": [(None, "a star", "truncated")] * 5}
     plan = PLANS.get(name)
     draws = {
@@ -142,7 +142,7 @@ FIGURES = {
     "completion": ("Given", "the rest is", "best of 8", "first sample", "as asked", "not", "reflected 12% of 40"),
     "published_numbers": ("not measured here", "CogView", "Not comparable", "30,000", "best of 512", "AttnGAN"),
     "attention_masks": ("Row", "All", "sees 4 text + 7 image tokens", "the query"),
-    "filter_examples": ("32 of 1,000", "too short", "90.0%", "–", "□ red"),
+    "filter_examples": ("968 of 1,000", "970 left", "in words", "too short", "90.0%", "–", "□ red"),
     "candidates": ("Best", "of some", "0 · 0.500", "12 · 0.500", "a number 15 beside $5_000_ <b>& * [star]"),
     "completions": ("given", "12 · 0.500"),
     "miniature_world": ("World", "sixteen pairs"),

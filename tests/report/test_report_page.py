@@ -155,7 +155,8 @@ def test_the_page_says_what_limits_caption_accuracy(results, tmp_path):
 
 def test_tables_show_the_numbers(results):
     counts = filter_counts(results)
-    assert counts["rule"].tolist() == ["too_short", "duplicate"] and counts["dropped"].tolist() == [100, 23]
+    assert counts["rule"].tolist() == ["too_short", "duplicate"] and counts["words"].tolist() == ["too few words", "same pair again"]
+    assert counts["dropped"].tolist() == [100, 23] and counts["left"].tolist() == [900, 877]
     assert counts["precision"].iloc[0] == 0.987 and np.isnan(counts["recall"].iloc[1])
     scores = final_scores(results)
     ours = next(row for row in scores.rows if row[:2] == ("coco", "DALL-E"))

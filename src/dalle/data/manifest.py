@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +31,7 @@ SCHEMA = pa.schema(
 )
 BOX = ("box_left", "box_top", "box_right", "box_bottom")
 SPLITS = ("train", "valid", "val", "test")
+ROWS_A_PART = 10_000  # of a manifest's file: what is in memory at once where it is read part by part
 
 
 class Place(NamedTuple):
@@ -64,9 +66,24 @@ def read_manifest(path: Path | str) -> pd.DataFrame:
 
 
 def iterate_manifest(path: Path | str) -> Iterator[pd.DataFrame]:
-    """The manifest part by part as it was written, each checked by itself: for manifests larger than memory."""
+    """The manifest part by part, of `ROWS_A_PART` rows, each checked by itself: for manifests larger than memory."""
     for number, part in enumerate(_row_groups(Path(path))):
         yield check_manifest(part.to_pandas(), f"{path}, part {number}")
+
+
+def num_parts(path: Path | str) -> int:
+    """How many parts `read_part` can be asked for; a manifest of nothing has none."""
+    path = Path(path)
+    with _readable(path), pq.ParquetFile(path) as file:
+        return file.num_row_groups
+
+
+def read_part(path: Path | str, number: int) -> pd.DataFrame:
+    """One part of the manifest, checked by itself; `index` is the row within the part."""
+    path = Path(path)
+    with _readable(path):
+        part = _kept_open(path, path.stat().st_mtime_ns).read_row_group(number)
+    return check_manifest(part.to_pandas(), f"{path}, part {number}")
 
 
 def write_manifest(frame: pd.DataFrame, path: Path | str) -> None:
@@ -76,17 +93,31 @@ def write_manifest(frame: pd.DataFrame, path: Path | str) -> None:
 
 
 class ManifestWriter:
-    """Writes a manifest part by part. Each part is checked by itself: ids of different parts must be different by design."""
+    """Writes a manifest from frames of any length: equal rows give equal bytes, however they are divided.
+
+    Each frame is checked by itself: ids of different frames must be different by design.
+    """
 
     def __init__(self, writer: pq.ParquetWriter, path: Path) -> None:
         self._writer, self._path, self.num_pairs = writer, path, 0
+        self._waiting = SCHEMA.empty_table()
 
     def write(self, frame: pd.DataFrame) -> None:
         frame = check_manifest(frame, self._path)
         # without pandas' own metadata: it names library versions
         table = pa.Table.from_pandas(frame, schema=SCHEMA, preserve_index=False).replace_schema_metadata(None)
-        self._writer.write_table(table)
+        self._waiting = pa.concat_tables([self._waiting, table])
+        while len(self._waiting) >= ROWS_A_PART:
+            self.write_part()
         self.num_pairs += len(frame)
+
+    def write_part(self) -> None:
+        """The next `ROWS_A_PART` of the rows that wait, or all of them if they are fewer."""
+        part, rest = self._waiting.slice(0, ROWS_A_PART), self._waiting.slice(ROWS_A_PART)
+        if len(part):
+            # combined: chunks would show in the pages of the file
+            self._writer.write_table(part.combine_chunks())
+        self._waiting = rest
 
 
 @contextmanager
@@ -97,7 +128,9 @@ def manifest_writer(path: Path | str) -> Iterator[ManifestWriter]:
     temporary = path.with_name(path.name + ".partial")
     try:
         with pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer:
-            yield ManifestWriter(writer, path)
+            manifest = ManifestWriter(writer, path)
+            yield manifest
+            manifest.write_part()
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -105,14 +138,25 @@ def manifest_writer(path: Path | str) -> Iterator[ManifestWriter]:
 
 def _row_groups(path: Path) -> Iterator[pa.Table]:
     """The parts of a Parquet file; one that holds nothing has one part without rows."""
+    with _readable(path), pq.ParquetFile(path) as file:
+        for number in range(file.num_row_groups):
+            yield file.read_row_group(number)
+        if not file.num_row_groups:
+            yield file.read()
+
+
+@lru_cache(maxsize=1)
+def _kept_open(path: Path, changed: int) -> pq.ParquetFile:
+    """The file with its list of parts read, which takes as long as a part where there are many; `changed` tells versions."""
+    return pq.ParquetFile(path)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
     if not path.is_file():
         raise ValueError(f"{path}: no such manifest")
     try:
-        with pq.ParquetFile(path) as file:
-            for number in range(file.num_row_groups):
-                yield file.read_row_group(number)
-            if not file.num_row_groups:
-                yield file.read()
+        yield
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{path}: not a readable Parquet file: {error}") from None
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from dalle.data.filtering.rule_list import RULES
 from dalle.report.frames import METRICS, most_candidates
 from dalle.report.page import Markdown, Table
 from dalle.report.results import Results, flattened
@@ -28,26 +29,28 @@ NUM_QUOTED = 3
 
 
 def filter_counts(results: Results) -> pd.DataFrame:
-    """`rule, dropped, precision, recall` in order of the rules' counts; no truth leaves the last two empty."""
+    """`rule, words, dropped, left, precision, recall`, as the rules are applied; no truth leaves the last two empty."""
     metrics = flattened(results.metrics.get("filter_data", {}))
-    rules = [key.removeprefix("dropped/") for key in metrics if key.startswith("dropped/")]
+    rules = [rule for rule in RULES if f"dropped/{rule}" in metrics]
     if not rules:
         raise ValueError("metrics of stage 'filter_data': no 'dropped/RULE' is there")
-    rows = [
-        (rule, int(metrics[f"dropped/{rule}"]), *(metrics.get(f"truth/{rule}/{name}") for name in ("precision", "recall")))
-        for rule in rules
-    ]
-    frame = pd.DataFrame(rows, columns=["rule", "dropped", "precision", "recall"])
-    frame = frame.astype({"precision": float, "recall": float})
-    return frame.sort_values(["dropped", "rule"], ascending=[False, True], ignore_index=True)
+    left, rows = int(metrics["pairs/total"]), []
+    for rule in rules:
+        dropped = int(metrics[f"dropped/{rule}"])
+        left -= dropped
+        scores = (metrics.get(f"truth/{rule}/{name}") for name in ("precision", "recall"))
+        rows.append((rule, RULES[rule].WORDS, dropped, left, *scores))
+    frame = pd.DataFrame(rows, columns=["rule", "words", "dropped", "left", "precision", "recall"])
+    return frame.astype({"precision": float, "recall": float})
 
 
 def filtering(results: Results) -> Table:
-    counts = filter_counts(results)
     rows = [
-        (row.rule, f"{row.dropped:,}", _share(row.precision), _share(row.recall)) for row in counts.itertuples(index=False)
+        (row.rule, f"{row.dropped:,}", f"{row.left:,}", _share(row.precision), _share(row.recall))
+        for row in filter_counts(results).itertuples(index=False)
     ]
-    return Table(header=("rule", "dropped", "precision", "recall"), rows=rows, numbers=("dropped", "precision", "recall"))
+    header = ("rule", "dropped", "left", "precision", "recall")
+    return Table(header=header, rows=rows, numbers=header[1:])
 
 
 def final_scores(results: Results) -> Table:

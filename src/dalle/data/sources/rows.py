@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from dalle.data.image_files import header_size
+from dalle.data.image_headers import header_size
 
 # white space, control characters, byte order marks, and what stands for undecodable bytes
 _GAPS = re.compile("[\\s\x00-\x1f\x7f\ufeff\ufffd]+")

@@ -1,25 +1,28 @@
 """WebDataset shards as img2dataset writes them: tar files of `<key>.jpg`, `<key>.txt`, `<key>.json`."""
 
 import json
-import multiprocessing
 import os
 import tarfile
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 import pandas as pd
 
-from dalle.data.manifest import manifest_from_rows
+from dalle.data.manifest import manifest_from_rows, read_manifest, write_manifest
+from dalle.data.processes import Processes
 from dalle.data.sources.rows import clean_caption, decode_caption, describe_image, is_inside
+from dalle.data.sources.tar_members import Member, plain_members
 from dalle.progress import track
 
 TREE = """{folder}/
   00000.tar    of <key>.jpg (or .jpeg, .png, .webp), <key>.txt (or <key>.json with "caption")
   00001.tar    ..."""
 IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "webp")
-POOL_FROM_SHARDS = 32  # below, starting processes costs more than they save
+POOL_FROM_BYTES = 2**28  # below, starting processes costs more than they save
+
+_LEADS_OUT = "its name leads out of the folder; skipped"
 
 Members = dict[str, tuple[int, int]]  # extension -> (offset, size) of one key
 
@@ -30,8 +33,10 @@ def read_webdataset(folder: Path | str) -> tuple[pd.DataFrame, list[str]]:
     return pd.concat([manifest for manifest, _ in parts], ignore_index=True), [line for _, lines in parts for line in lines]
 
 
-def iterate_webdataset(folder: Path | str) -> Iterator[tuple[pd.DataFrame, list[str]]]:
+def iterate_webdataset(folder: Path | str, finished: Path | None = None) -> Iterator[tuple[pd.DataFrame, list[str]]]:
     """Index every `*.tar` of `folder` without unpacking: (manifest, problems) of each, one pair an image, all 'train'.
+
+    What is found in a shard is kept in the folder `finished`, if one is given: a second attempt on the same shards finds it.
 
     A pair's id is `<shard's stem>/<key>`. The caption is `<key>.txt`, else "caption" of `<key>.json`; a blank one is kept,
     for the filters to count. An image whose header cannot be read is kept with width = height = 0.
@@ -40,13 +45,23 @@ def iterate_webdataset(folder: Path | str) -> Iterator[tuple[pd.DataFrame, list[
     shards = sorted(folder.glob("*.tar"))
     if not shards:
         raise ValueError(f"{folder}: no WebDataset shards; expected\n{TREE.format(folder=folder)}")
-    shown = {"what": f"index {folder}", "unit": "shards", "total": len(shards)}
-    if len(shards) < POOL_FROM_SHARDS:
-        yield from track(map(index_shard, shards), **shown)
-        return
-    # spawned, not forked: the caller may already run threads
-    with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
-        yield from track(pool.map(index_shard, shards), **shown)
+    large = len(shards) > 1 and sum(shard.stat().st_size for shard in shards) >= POOL_FROM_BYTES
+    with Processes((os.cpu_count() or 1) if large else 1) as processes:
+        indexed = processes.map(partial(_indexed, finished=finished), shards)
+        yield from track(indexed, what=f"index {folder}", unit="shards", total=len(shards))
+
+
+def _indexed(shard: Path, finished: Path | None) -> tuple[pd.DataFrame, list[str]]:
+    if finished is None:
+        return index_shard(shard)
+    file = finished / f"{shard.stem}.parquet"
+    if file.exists():
+        return read_manifest(file), json.loads(file.with_suffix(".json").read_text())
+    manifest, problems = index_shard(shard)
+    finished.mkdir(parents=True, exist_ok=True)
+    file.with_suffix(".json").write_text(json.dumps(problems))
+    write_manifest(manifest, file)  # last, and as a whole: where it is, the problems are
+    return manifest, problems
 
 
 def index_shard(shard: Path) -> tuple[pd.DataFrame, list[str]]:
@@ -67,12 +82,16 @@ def index_shard(shard: Path) -> tuple[pd.DataFrame, list[str]]:
 def _list_members(shard: Path) -> tuple[dict[str, Members], list[str]]:
     """Where each key's files lie in the tar, from its headers alone."""
     pairs: dict[str, Members] = {}
+    plain = plain_members(shard)
+    if plain is not None:
+        problems = [(member.name, _add_member(pairs, member)) for member in plain]
+        return pairs, [f"{shard}: member {name!r}: {problem}" for name, problem in problems if problem]
     problems = []
     total = shard.stat().st_size
     try:
         with tarfile.open(shard, "r:") as tar:
             for member in tar:
-                problem = _add_member(pairs, member, total)
+                problem = _add_any_member(pairs, member, total)
                 if problem:
                     problems.append(f"{shard}: member {member.name!r}: {problem}")
             problems += _check_end(shard, tar.offset)
@@ -81,22 +100,28 @@ def _list_members(shard: Path) -> tuple[dict[str, Members], list[str]]:
     return pairs, problems
 
 
-def _add_member(pairs: dict[str, Members], member: tarfile.TarInfo, total: int) -> str:
+def _add_any_member(pairs: dict[str, Members], member: tarfile.TarInfo, total: int) -> str:
     """File the member under its key; returns what is wrong with it, '' if nothing."""
     if member.isdir():
         return ""
-    path = PurePosixPath(member.name)
     if not is_inside(member.name):
-        return "its name leads out of the folder; skipped"
+        return _LEADS_OUT
     if not member.isreg():
         return "a link or device, not a file; skipped"
-    stem, _, extension = path.name.partition(".")
     if member.offset_data + member.size > total:
         return "cut off by the end of the tar file; skipped"
-    members = pairs.setdefault((path.parent / stem).as_posix(), {})
+    return _add_member(pairs, Member(member.name, member.offset_data, member.size))
+
+
+def _add_member(pairs: dict[str, Members], member: Member) -> str:
+    if not is_inside(member.name):
+        return _LEADS_OUT
+    folder, _, name = PurePosixPath(member.name).as_posix().rpartition("/")
+    stem, _, extension = name.partition(".")
+    members = pairs.setdefault(f"{folder}/{stem}" if folder else stem, {})
     if extension.lower() in members:
         return "its name occurs twice; the first is used"
-    members[extension.lower()] = (member.offset_data, member.size)
+    members[extension.lower()] = (member.offset, member.size)
     return ""
 
 

@@ -13,35 +13,28 @@ from dalle.report.style import FAINT, GRID, LABEL, MUTED, NOTE, PALE, WIDTH, sty
 
 Example = tuple[np.ndarray | None, str, str]
 
-RULES = {
-    "too_short": "too few words",
-    "not_english": "in another language",
-    "boilerplate": "date or stock phrase",
-    "aspect_ratio": "too wide or too tall",
-    "undecodable": "broken image file",
-    "duplicate": "same pair again",
-}
 BAR = "#57606a"
 ROW, THUMBNAIL, NUM_EXAMPLES = 84, 60, 3
-BAR_LEFT, BAR_WIDTH = 156, 84
+BAR_LEFT, BAR_WIDTH = 160, 76
 PRECISION, RECALL = 330, 392
 EXAMPLES, EXAMPLE_WIDTH = 424, 154
 
 
 @styled
 def filter_examples(counts: pd.DataFrame, examples: Mapping[str, Sequence[Example]], num_pairs: int) -> Figure:
-    """A row a rule: pairs dropped of `num_pairs`, precision and recall against planted truth, and example pairs.
+    """A row a rule, as they are applied: pairs it drops of `num_pairs` and leaves to the next, how right it is, and examples.
 
-    `counts` has `rule, dropped, precision, recall` (the last two empty where no truth is known); `examples` has for each
-    rule up to three (image uint8 (H, W, 3) or None where it cannot be decoded, caption, detail).
+    `counts` has `rule, words, dropped, left, precision, recall` (the last two against planted truth, empty where none is
+    known); `examples` has for each rule up to three (image uint8 (H, W, 3), None where it cannot be decoded, caption, detail).
     """
-    require_columns(counts, ("rule", "dropped", "precision", "recall"), "filter counts")
+    require_columns(counts, ("rule", "words", "dropped", "left", "precision", "recall"), "filter counts")
     total = int(counts["dropped"].sum())
-    subtitle = f"{total:,} of {num_pairs:,} training pairs dropped ({total / num_pairs:.0%}), each by the first rule it breaks"
+    left = f"{num_pairs - total:,} of {num_pairs:,} training pairs left ({1 - total / num_pairs:.1%})"
+    subtitle = f"{left}; {total:,} are dropped, each by the first rule it breaks"
     sheet = Sheet(HEADER + 26 + ROW * len(counts) + MARGIN - 8, "Filtering the training pairs", subtitle)
     head = HEADER + 12
     for x, text, align in (
-        (BAR_LEFT, "pairs dropped", "left"),
+        (BAR_LEFT, "dropped, and left", "left"),
         (PRECISION, "precision", "right"),
         (RECALL, "recall", "right"),
         (EXAMPLES, "examples", "left"),
@@ -59,10 +52,11 @@ def filter_examples(counts: pd.DataFrame, examples: Mapping[str, Sequence[Exampl
 def _rule(sheet: Sheet, top: float, row, most: int) -> None:
     middle = top + ROW / 2 - 9
     sheet.text(MARGIN, middle, row.rule.replace("_", " "), weight="bold")
-    sheet.text(MARGIN, middle + line_height(LABEL) - 1, RULES.get(row.rule, ""), size=NOTE, colour=MUTED)
+    sheet.text(MARGIN, middle + line_height(LABEL) - 1, row.words, size=NOTE, colour=MUTED)
     width = BAR_WIDTH * row.dropped / max(1, most)
-    sheet.box(BAR_LEFT, middle - 4, max(width, 1), 14, BAR)
-    sheet.text(BAR_LEFT + max(width, 1) + 6, middle + 7, f"{row.dropped:,}")
+    sheet.box(BAR_LEFT, middle - 11, max(width, 1), 14, BAR)
+    sheet.text(BAR_LEFT + max(width, 1) + 6, middle, f"{row.dropped:,}")
+    sheet.text(BAR_LEFT, middle + line_height(LABEL) - 1, f"{row.left:,} left", size=NOTE, colour=MUTED)
     for x, value in ((PRECISION, row.precision), (RECALL, row.recall)):
         sheet.text(x, middle + 7, f"{value:.1%}" if pd.notna(value) else "–", align="right")
 
