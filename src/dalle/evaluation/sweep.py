@@ -20,6 +20,7 @@ import torch
 from dalle.evaluation.blur import blur, filter_of, scaled_radius
 from dalle.evaluation.extractors import FeatureExtractor
 from dalle.evaluation.protocol import Protocol
+from dalle.evaluation.samples import RerankedSamples
 from dalle.evaluation.scores import Reference, Score, class_score, class_score_over
 from dalle.evaluation.table import Row
 from dalle.progress import track
@@ -56,6 +57,12 @@ class Samples:
         """One image a caption, chosen among none."""
         winners = np.arange(len(images))[:, None]
         return cls(model=model, images=images, winners=winners, sweep=(1,), subsets=np.empty((0, *winners.shape), np.int64))
+
+    @classmethod
+    def ranked(cls, model: str, found: RerankedSamples) -> Self:
+        """Winners as they lie on disk, without random parts of the pool."""
+        none = np.empty((0, *found.winners.shape), np.int64)
+        return cls(model=model, images=found.images, winners=found.winners, sweep=found.sweep, subsets=none)
 
 
 @dataclass(frozen=True, kw_only=True)
