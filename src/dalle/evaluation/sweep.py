@@ -158,7 +158,8 @@ def extract(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Features and logits of rows of `images` after the blur of their side.
 
-    Every core has images of its own from reading to features: that is faster than all cores on one batch, to the same bits.
+    Every core has images of its own from reading to features: that is faster than all cores on one batch, and no bit depends
+    on how many cores there are.
     """
     pixels = scaled_radius(radius, images.shape[1], protocol.blur_reference_size)
     kind = filter_of(protocol.blur_kind, is_reference=is_reference)
