@@ -23,6 +23,7 @@ ui: $(VENV)/ready
 
 bench: $(VENV)/ready
 	python tests/benchmarks/dvae.py
+	python tests/benchmarks/tokens.py
 	python tests/benchmarks/prior.py
 	python tests/benchmarks/evaluation.py
 	python tests/benchmarks/filtering.py

@@ -18,7 +18,7 @@ from dalle.evaluation.memorisation import memorisation_metrics, nearest_training
 from dalle.evaluation.overlap import read_overlap
 from dalle.evaluation.samples import RerankedSamples, read_reranked
 from dalle.evaluation.subsets import subset_winners
-from dalle.evaluation.sweep import Originals, Samples, sweep
+from dalle.evaluation.sweep import Originals, Samples, check, sweep
 from dalle.evaluation.table import headline, write_rows
 from dalle.generation.code_colours import code_colours, colours_of, training_colours, training_rows
 from dalle.generation.decoding import decode_codes
@@ -41,6 +41,8 @@ def main(stage: Stage) -> None:
     pairs = one_row_per_image(evaluation_pairs(manifest, domain))
     originals = Originals(images=load_evaluation_images(pairs, size), overlapping=overlapping(domain, pairs))
     reranked = read_reranked(Path(f"reranked/{domain}"))
+    others = [Samples.single(name, samples.images) for name, samples in external.items()]
+    check([Samples.ranked("dalle", reranked), *others], originals, config)  # before the first picture is decoded
     dvae, num_samples = load_dvae(Path("models/dvae")), len(captions)
     decoded = reconstructions(dvae, originals.images, stage)
     real = load_evaluation_images(training_pairs(manifest, pairs).head(num_samples), size)
@@ -48,7 +50,7 @@ def main(stage: Stage) -> None:
         with_subsets(reranked, captions["caption_id"].tolist(), dvae, stage),
         Samples.single("dvae", decoded[:num_samples]),
         *([Samples.single("real", real)] if len(real) == num_samples else []),
-        *(Samples.single(name, samples.images) for name, samples in external.items()),
+        *others,
     ]
     shared = {"domain": domain, "seed": stage.params.seed}
     rows = sweep(models, originals, extractor, config, finished=stage.scratch, **shared)

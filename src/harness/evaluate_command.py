@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from dalle.config import ConfigError
@@ -92,12 +91,7 @@ def open_samples(request: Request) -> Opened:
     """A folder with a ranking.csv has winners for many N, as `dvc repro rerank` writes them; any other one image a caption."""
     captions = _read_captions(request.captions)
     if (request.folder / "ranking.csv").is_file():
-        reranked = read_reranked(request.folder)
-        none = np.empty((0, *reranked.winners.shape), np.int64)
-        samples = Samples(
-            model=request.name, images=reranked.images, winners=reranked.winners, sweep=reranked.sweep, subsets=none
-        )
-        shown = None
+        samples, shown = Samples.ranked(request.name, read_reranked(request.folder)), None
     else:
         found = read_folder(request.folder, captions)
         samples = Samples.single(request.name, found.images)

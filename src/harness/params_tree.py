@@ -64,10 +64,11 @@ class PrecomputeTokensConfig:
     views: int
     codes: Codes
     batch_size: int
+    pairs_per_shard: int
     precision: Literal["bf16", "fp32"]
 
     def __post_init__(self) -> None:
-        _at_least(self, 1, "views", "batch_size")
+        _at_least(self, 1, "views", "batch_size", "pairs_per_shard")
 
 
 @dataclass(frozen=True, kw_only=True)

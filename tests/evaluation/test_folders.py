@@ -142,3 +142,15 @@ def test_the_digest_is_of_names_and_bytes(folder):
     assert folder_digest(folder) == before
     (folder / "a1.png").rename(folder / "a2.png")
     assert folder_digest(folder) != before
+
+
+def test_pictures_that_fill_the_memory_are_read_where_they_are_indexed(folder, monkeypatch):
+    kept = read_folder(folder, None).images
+    monkeypatch.setattr("dalle.evaluation.picture_files.KEPT_BYTES", 3 * 16 * 16 * 3 - 1)
+    read = read_folder(folder, None).images
+    for rows in (slice(None), slice(1, None), np.array([2, 0, 2]), np.array([1])):
+        np.testing.assert_array_equal(read[rows], kept[rows])
+    (folder / "a1.png").unlink()
+    assert kept[:].shape == (3, 16, 16, 3)
+    with pytest.raises(ValueError, match=r"a1\.png: cannot be read as an image"):
+        read[np.array([0])]

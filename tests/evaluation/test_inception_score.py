@@ -1,6 +1,9 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from torch_fidelity.metric_isc import isc_features_to_metric
 
 from dalle.evaluation.inception_score import inception_score
@@ -22,6 +25,12 @@ def test_sure_and_evenly_spread_classes_score_their_number():
 
 def test_images_that_all_look_alike_score_one():
     assert inception_score(np.ones((40, 8)), splits=4) == pytest.approx((1, 0))
+
+
+@given(arrays(np.float32, st.tuples(st.integers(2, 12), st.integers(1, 6)), elements=st.floats(-50, 50, width=32)), st.data())
+def test_lies_between_one_and_the_number_of_classes(logits, data):
+    score, deviation = inception_score(logits, splits=data.draw(st.integers(1, len(logits))))
+    assert 1 - 1e-12 <= score <= logits.shape[1] + 1e-12 and deviation >= 0
 
 
 @pytest.mark.parametrize("splits", [0, 6])

@@ -51,3 +51,28 @@ def test_an_unreadable_image_is_named(folder):
     (folder / "images" / "b-0.png").write_bytes(b"not a picture")
     with pytest.raises(ValueError, match=r"b-0\.png: cannot be read as an image"):
         read_reranked(folder)
+
+
+def test_greyscale_and_mixed_sizes_are_named(folder):
+    Image.new("L", (8, 8)).save(folder / "images" / "b-0.png")
+    with pytest.raises(ValueError, match=r"b-0\.png: is L with 8 bits a channel"):
+        read_reranked(folder)
+    Image.new("RGB", (16, 16)).save(folder / "images" / "b-0.png")
+    with pytest.raises(ValueError, match=r"several sizes: .*07-0\.png is 8 x 8 pixels, .*b-0\.png is 16 x 16"):
+        read_reranked(folder)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("samples.csv", "caption_id,file\n1,a.png\n", r"samples\.csv: columns \['caption', 'candidate'\] are missing"),
+        ("samples.csv", "caption_id,caption,candidate,file\n", r"samples\.csv: .*must hold whole numbers"),
+        ("ranking.csv", "caption_id,candidates\n1,4\n", r"ranking\.csv: columns \['candidate'\] are missing"),
+        ("ranking.csv", "caption_id,candidates,candidate\n1,4,best\n", r"ranking\.csv: column candidate must hold whole numbers"),
+        ("samples.csv", None, r"samples\.csv: missing; reranked samples are a folder with"),
+    ],
+)
+def test_tables_that_are_not_those_of_a_reranking(folder, file, text, message):
+    (folder / file).unlink() if text is None else (folder / file).write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_reranked(folder)

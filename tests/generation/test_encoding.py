@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from dalle.data.images import evaluation_crop
+from dalle.data.images import evaluation_crop, load_image
 from dalle.data.manifest import BOX
 from dalle.dvae.model import DVAE, DVAEConfig
 from dalle.generation.encoding import encode_images, encode_views
@@ -122,3 +122,32 @@ def test_a_draw_belongs_to_an_image_a_view_and_a_seed_and_nothing_else(manifest)
         assert (tokens[:, 0] != other[:, 0]).any() and (tokens[:, 1] != other[:, 1]).any()
     certain = type("Certain", (Coin,), {"odds": torch.tensor([0.0, 0.0, 1.0])})()  # crops are the same for both kinds
     np.testing.assert_array_equal(views(manifest, certain, codes="sampled"), views(manifest, certain))
+
+
+def test_the_number_of_threads_changes_no_bit_in_bf16(manifest):
+    """24 images, each under two captions."""
+    sizes = {"codebook_size": 512, "num_groups": 2, "blocks_per_group": 1, "hidden_width": 16, "codebook_width": 4}
+    torch.manual_seed(0)
+    dvae, threads = DVAE(DVAEConfig(image_size=16, post_gain=1.0, **sizes)), torch.get_num_threads()
+    many = pd.concat([manifest.iloc[:3].assign(image_id=[f"{part}-{row}" for row in range(3)]) for part in range(8)] * 2)
+    try:
+        for num_threads in (1, 3):
+            torch.set_num_threads(num_threads)
+            found = [views(many, dvae, precision="bf16", batch_size=6) for _ in range(2)]
+            for tokens in found:
+                np.testing.assert_array_equal(tokens, found[0])
+                np.testing.assert_array_equal(tokens[:24], tokens[24:])
+            if num_threads == 1:
+                alone = found[0]
+    finally:
+        torch.set_num_threads(threads)
+    np.testing.assert_array_equal(found[0], alone)
+    assert len(np.unique(alone)) > 20
+
+
+def test_an_image_with_many_captions_is_read_once(manifest, monkeypatch):
+    read = []
+    monkeypatch.setattr("dalle.generation.encoding.load_image", lambda *place: read.append(place) or load_image(*place))
+    tokens = views(pd.concat([manifest] * 5))
+    assert len(read) == 3
+    np.testing.assert_array_equal(tokens, np.tile(views(manifest), (5, 1, 1)))

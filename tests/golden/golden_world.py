@@ -10,6 +10,7 @@ import pandas as pd
 from PIL import Image
 
 from dalle.data.manifest import manifest_from_rows
+from dalle.data.sharded_tokens import ShardedTokens
 from dalle.data.token_store import TokenStore
 from dalle.randomness import numpy_generator
 
@@ -44,7 +45,8 @@ def golden_store() -> TokenStore:
         halves = np.repeat([[upper], [lower]], GRID_SIZE // 2, axis=0)
         tokens[index] = halves * len(COLOURS) + rng.integers(0, 3, tokens[index].shape)
         rows.append({"pair_id": str(index), "image_id": str(index), "caption": caption, "split": split_of(index)})
-    return TokenStore(tokens.reshape(NUM_PAIRS, VIEWS, -1), pd.DataFrame(rows), CODEBOOK_SIZE, GRID_SIZE, "none")
+    image_tokens = ShardedTokens([tokens.reshape(NUM_PAIRS, VIEWS, -1)])
+    return TokenStore(image_tokens, pd.DataFrame(rows), CODEBOOK_SIZE, GRID_SIZE, "none")
 
 
 def _picture(caption: str, index: int) -> np.ndarray:

@@ -149,18 +149,38 @@ def test_reranked_folders_bring_their_whole_sweep(project):
         (("few", "--against", "photos"), "kid_subset_size must be at most 3, got 6; there are 3 samples and 20 reference"),
         (("one", "--against", "photos"), "one: holds 1 PNG or JPEG images; an evaluation needs at least 2"),
         (("grey", "--against", "photos"), "00.png: is L with 8 bits a channel, samples are RGB with 8"),
+        (("deep", "--against", "photos"), "00.png: is I;16 with 16 bits a channel, samples are RGB with 8"),
+        (("mixed", "--against", "photos"), "images are of several sizes: mixed/00.png is 16 x 16 pixels, mixed/12.png is 8 x 8"),
+        (("broken", "--against", "photos"), "broken/07.png: cannot be read as an image"),
+        (("gan", "--against", "broken"), "broken/07.png (bytes 0 to 99): cannot be decoded"),
+        (("listed", "--against", "photos"), "listed/samples.csv does not match its folder: 1 listed and not there: x.png"),
     ],
 )
 def test_what_cannot_be_evaluated_is_said_before_any_features(project, capsys, arguments, message):
     draw(project / "few", 3, seed=2)
     draw(project / "one", 1, seed=2)
     draw(project / "grey", 12, seed=2, shape=(16, 16))
+    for name in ("deep", "mixed", "broken", "listed"):
+        draw(project / name, 12, seed=2)
+    Image.fromarray(np.zeros((16, 16), np.uint16)).save("deep/00.png")
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save("mixed/12.png")
+    Path("broken/07.png").write_bytes(Path("broken/07.png").read_bytes()[:99])
+    files = [f"{index:02}.png" for index in range(11)] + ["x.png"]
+    pd.DataFrame({"caption_id": range(12), "file": files}).to_csv("listed/samples.csv", index=False)
     captions = pd.read_csv("captions.csv", dtype=str)
     captions.head(10).to_csv("fewer.csv", index=False)
     captions[["caption_id"]].to_csv("wrong.csv", index=False)
     assert call(*arguments) == 2
     assert message in capsys.readouterr().err
     assert Regions.num_seen == 0 and not Path("evaluation").exists()
+
+
+def test_features_that_nobody_knows_are_named_before_anything_is_read(project, capsys):
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(text.replace("\n  features: lite0", "\n  features: vgg"))
+    assert call("gan", "--against", "photos") == 2
+    assert "features: 'vgg' is not known; known: lite0, inception, dmgan, clip" in capsys.readouterr().err
+    assert Regions.num_seen == 0
 
 
 def test_the_samples_may_have_another_size_than_the_pipelines(project):

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from dalle.data.bpe import train_tokenizer
-from dalle.data.token_store import open_token_store, write_token_store
+from dalle.data.token_shards import join_shards, write_shard
+from dalle.data.token_store import open_token_store
 from dalle.prior import train as training
 from dalle.prior.batches import EvaluatedPairs, TrainingBatches
 from dalle.prior.kinds import KINDS, load_prior
@@ -211,7 +212,10 @@ def test_evaluated_pairs_are_spread_and_their_truncation_counted(store, tokenize
 
 def test_on_a_written_store_with_a_learned_tokenizer(store, tmp_path):
     captions = [f"a red square number {caption}" for caption in store.pairs["caption"]]
-    write_token_store(tmp_path / "tokens", store.image_tokens, store.pairs.assign(caption=captions), 8, 3, "none")
+    sizes, pairs = {"codebook_size": 8, "grid_size": 3}, store.pairs.assign(caption=captions)
+    for number, rows in enumerate((slice(0, 50), slice(50, 80))):
+        write_shard(tmp_path / "shards", number, store.image_tokens[rows], pairs[rows], **sizes)
+    join_shards(tmp_path / "shards", 2, tmp_path / "tokens", views=2, **sizes, dvae_sha256="none")
     tokenizer = train_tokenizer(captions, vocab_size=260)
     prior, metrics, _ = run(
         open_token_store(tmp_path / "tokens"), tokenizer, config(updates=3, bpe_dropout=0.1, text_length=20), tmp_path

@@ -130,6 +130,14 @@ def draw(name, evaluation, images, captions, curves):
     return draws[name]()
 
 
+def test_the_axis_of_the_copies_says_its_ticks_exactly(images):
+    figure = copies(images, 8)
+    (axes,) = [axes for axes in figure.axes if axes.get_xlabel().startswith("relative distance")]
+    figure.canvas.draw()
+    ticks = [(float(tick), text.get_text()) for tick, text in zip(axes.get_yticks(), axes.get_yticklabels(), strict=True)]
+    assert len(ticks) > 2 and all(float(text.rstrip("%")) / 100 == pytest.approx(tick) for tick, text in ticks)
+
+
 FIGURES = {
     "reconstructions": ("Original", "dVAE", "18.0 dB", "25.0 dB", "higher is better"),
     "samples": ("Validation", "DALL-E", "best of 8", "tests"),

@@ -1,7 +1,9 @@
-"""The token store: every pair's image tokens, memory-mapped, with the captions beside them."""
+"""The token store: every pair's image tokens in memory-mapped shards, with the captions beside them.
+
+Shard i is image_tokens-0000i.npy and pairs-0000i.parquet. store.json counts the shards, with the checksums of each.
+"""
 
 import json
-import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +14,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dalle.data.sharded_tokens import ShardedTokens
+
 PAIRS_SCHEMA = pa.schema([(name, pa.string()) for name in ("pair_id", "image_id", "caption", "split")])
-_FILES = ("image_tokens.npy", "pairs.parquet")
-_CHUNK_BYTES = 2**24
+SHARD_FILES = ("image_tokens-{:05}.npy", "pairs-{:05}.parquet")
+CHUNK_BYTES = 2**24
+_DESCRIPTION = {"views": int, "codebook_size": int, "grid_size": int, "dvae_sha256": str, "shards": list}
+_RECORD = {"num_pairs": int, "crc32": list}
 
 
 @dataclass(frozen=True)
@@ -24,62 +30,39 @@ class TokenStore:
     `dvae_sha256` is the digest of the weights that made the tokens: to another dVAE they mean nothing.
     """
 
-    image_tokens: np.ndarray
+    image_tokens: ShardedTokens
     pairs: pd.DataFrame
     codebook_size: int
     grid_size: int
     dvae_sha256: str
 
 
-def write_token_store(
-    folder: Path | str, image_tokens: np.ndarray, pairs: pd.DataFrame, codebook_size: int, grid_size: int, dvae_sha256: str
-) -> None:
-    """Write uint16 (P, V, G*G) tokens and `pairs` with `pair_id, image_id, caption, split`; equal input gives equal bytes.
-
-    Until the last file, store.json, is in place the folder is no store that opens.
-    """
-    folder = Path(folder)
-    _check_tokens(image_tokens, pairs, codebook_size, grid_size)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "store.json").unlink(missing_ok=True)
-    with open(folder / "image_tokens.npy.partial", "wb") as file:
-        np.save(file, image_tokens)
-    table = pa.Table.from_pandas(pairs[PAIRS_SCHEMA.names], schema=PAIRS_SCHEMA, preserve_index=False)
-    pq.write_table(table.replace_schema_metadata(None), folder / "pairs.parquet.partial", compression="zstd")
-    description = {
-        "num_pairs": image_tokens.shape[0],
-        "views": image_tokens.shape[1],
-        "codebook_size": codebook_size,
-        "grid_size": grid_size,
-        "dvae_sha256": dvae_sha256,
-        "crc32": {name: _crc32(folder / f"{name}.partial") for name in _FILES},
-    }
-    (folder / "store.json.partial").write_text(json.dumps(description, indent=2) + "\n")
-    for name in (*_FILES, "store.json"):
-        os.replace(folder / f"{name}.partial", folder / name)
-
-
 def open_token_store(folder: Path | str) -> TokenStore:
-    """Open what `write_token_store` wrote; a missing, truncated, damaged or foreign file is a `ValueError` naming it.
+    """Open what `join_shards` wrote; a missing, truncated, damaged or foreign file is a `ValueError` naming it.
 
-    All bytes are read once, for their checksum.
+    All bytes are read once, for their checksums.
     """
     folder = Path(folder)
     description = _read_description(folder / "store.json")
-    for name, crc32 in description["crc32"].items():
-        path = folder / name
-        if not path.is_file():
-            raise ValueError(f"{path}: missing; a token store holds store.json, image_tokens.npy and pairs.parquet")
-        if _crc32(path) != crc32:
-            raise ValueError(f"{path}: cut short, changed, or of another store than its store.json; write the tokens again")
-    image_tokens = np.load(folder / "image_tokens.npy", mmap_mode="r")
-    pairs = pq.read_table(folder / "pairs.parquet").to_pandas()
-    codebook_size, grid_size = description["codebook_size"], description["grid_size"]
-    shape = (description["num_pairs"], description["views"], grid_size**2)
-    if image_tokens.shape != shape or len(pairs) != len(image_tokens):
-        found = f"{image_tokens.shape} tokens and {len(pairs)} pairs"
-        raise ValueError(f"{folder / 'store.json'}: says {shape} tokens, the files hold {found}")
-    return TokenStore(image_tokens, pairs, codebook_size, grid_size, description["dvae_sha256"])
+    records = description["shards"]
+    _refuse_strangers(folder, len(records))
+    tokens, pairs = [], []
+    for number, record in enumerate(records):
+        for name, checksum in zip(SHARD_FILES, record["crc32"], strict=True):
+            _verify(folder / name.format(number), checksum)
+        tokens.append(np.load(folder / SHARD_FILES[0].format(number), mmap_mode="r"))
+        pairs.append(pq.read_table(folder / SHARD_FILES[1].format(number), schema=PAIRS_SCHEMA).to_pandas())
+        shape = (record["num_pairs"], description["views"], description["grid_size"] ** 2)
+        if tokens[-1].dtype != np.uint16 or tokens[-1].shape != shape or len(pairs[-1]) != shape[0]:
+            found = f"{tokens[-1].dtype} {tokens[-1].shape} tokens and {len(pairs[-1])} pairs"
+            raise ValueError(f"{folder / 'store.json'}: says uint16 {shape} tokens for shard {number}, its files hold {found}")
+    return TokenStore(
+        ShardedTokens(tokens),
+        pd.concat(pairs, ignore_index=True),
+        description["codebook_size"],
+        description["grid_size"],
+        description["dvae_sha256"],
+    )
 
 
 def require_dvae(store: TokenStore, dvae_sha256: str) -> None:
@@ -91,39 +74,46 @@ def require_dvae(store: TokenStore, dvae_sha256: str) -> None:
         )
 
 
-def _check_tokens(image_tokens: np.ndarray, pairs: pd.DataFrame, codebook_size: int, grid_size: int) -> None:
-    if image_tokens.dtype != np.uint16 or image_tokens.ndim != 3 or image_tokens.shape[2] != grid_size**2:
-        found = f"{image_tokens.dtype} {image_tokens.shape}"
-        raise ValueError(f"image_tokens must be uint16 (num_pairs, views, {grid_size**2}), grid_size squared last, got {found}")
-    if len(pairs) != len(image_tokens) or not len(pairs):
-        raise ValueError(f"image_tokens and pairs must have as many rows, one at least: {len(image_tokens)} and {len(pairs)}")
-    missing = [name for name in PAIRS_SCHEMA.names if name not in pairs.columns]
-    if missing:
-        raise ValueError(f"pairs must have the columns {PAIRS_SCHEMA.names}, missing {missing}")
-    rows = max(1, _CHUNK_BYTES // image_tokens[0].nbytes)
-    for start in range(0, len(image_tokens), rows):
-        highest = int(image_tokens[start : start + rows].max())
-        if highest >= codebook_size:
-            raise ValueError(f"image_tokens must be below codebook_size {codebook_size}, found {highest} from row {start} on")
+def crc32_of(path: Path) -> int:
+    """The checksum of a whole file, read a piece at a time."""
+    checksum = 0
+    with open(path, "rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            checksum = zlib.crc32(chunk, checksum)
+    return checksum
 
 
 def _read_description(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"{path}: missing; either no token store, or its writing was interrupted: write the tokens again")
-    keys = {"num_pairs", "views", "codebook_size", "grid_size", "dvae_sha256", "crc32"}
     try:
         description = json.loads(path.read_text())
     except ValueError as error:
         raise ValueError(f"{path}: not JSON: {error}") from None
-    known = isinstance(description, dict) and set(description) == keys and isinstance(description["crc32"], dict)
-    if not known or set(description["crc32"]) != set(_FILES):
-        raise ValueError(f"{path}: not the description of a token store, which has the keys {sorted(keys)}")
+    if not _has_types(description, _DESCRIPTION) or not description["shards"]:
+        raise ValueError(f"{path}: not the description of a token store, which has the keys {sorted(_DESCRIPTION)}")
+    for number, record in enumerate(description["shards"]):
+        if not _has_types(record, _RECORD) or len(record["crc32"]) != len(SHARD_FILES):
+            raise ValueError(f"{path}: shard {number} is not described by the keys {sorted(_RECORD)}, a checksum for each file")
     return description
 
 
-def _crc32(path: Path) -> int:
-    checksum = 0
-    with open(path, "rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            checksum = zlib.crc32(chunk, checksum)
-    return checksum
+def _has_types(mapping: Any, types: dict[str, type]) -> bool:
+    if not isinstance(mapping, dict) or set(mapping) != set(types):
+        return False
+    return all(isinstance(mapping[key], kind) for key, kind in types.items())
+
+
+def _refuse_strangers(folder: Path, num_shards: int) -> None:
+    """A shard that store.json does not count is of another store, and then so may the others be."""
+    own = {name.format(number) for name in SHARD_FILES for number in range(num_shards)}
+    found = {path.name for name in SHARD_FILES for path in folder.glob(name.replace("{:05}", "*"))}
+    if found - own:
+        raise ValueError(f"{folder / min(found - own)}: not a shard of this store, whose store.json counts {num_shards}")
+
+
+def _verify(path: Path, checksum: int) -> None:
+    if not path.is_file():
+        raise ValueError(f"{path}: missing; a token store holds store.json and all the shards that it counts")
+    if crc32_of(path) != checksum:
+        raise ValueError(f"{path}: cut short, changed, or of another store than its store.json; write the tokens again")

@@ -11,7 +11,7 @@ from torch.nn.functional import interpolate
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 INPUT_SIZE = 224
-BATCH_SIZE = 16  # on a CPU the activations of more images leave the cache: 8 to 16 are fastest
+BATCH_SIZES = {"cpu": 4, "cuda": 64}  # on a CPU the activations of more images leave the second-level cache
 
 
 class Extractor:
@@ -31,8 +31,8 @@ class Extractor:
             raise ValueError(f"features are taken of uint8 images (N, H, W, 3), got {images.dtype} {images.shape}")
         if not len(images):
             raise ValueError("features are taken of at least one image, got none")
-        starts = range(0, len(images), BATCH_SIZE)
-        batches = [self._forward(images[start : start + BATCH_SIZE]) for start in starts]
+        size = BATCH_SIZES[torch.device(self.device).type]
+        batches = [self._forward(images[start : start + size]) for start in range(0, len(images), size)]
         features, logits = (torch.cat(parts).cpu().numpy() for parts in zip(*batches, strict=True))
         return features, logits
 

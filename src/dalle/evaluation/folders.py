@@ -5,31 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from PIL import Image
 
-from dalle.evaluation.samples import read_image
+from dalle.evaluation.picture_files import NUM_NAMED, ImageFiles
 
 SUFFIXES = {".png", ".jpg", ".jpeg"}
-NUM_NAMED = 5  # problems in one message
-PNG_BIT_DEPTH = 24  # the byte of a PNG that says how many bits a channel has
-
-
-class ImageFiles:
-    """Image files of one size as an array (N, H, W, 3) uint8 that is read where it is indexed."""
-
-    def __init__(self, files: Sequence[Path]) -> None:
-        self.files = list(files)
-        width, height = check_pictures(self.files)
-        self.shape = (len(self.files), height, width, 3)
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def __getitem__(self, rows: np.ndarray | slice) -> np.ndarray:
-        chosen = self.files[rows] if isinstance(rows, slice) else [self.files[row] for row in rows]
-        return np.stack([read_image(file) for file in chosen])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,48 +67,6 @@ def folder_digest(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def check_pictures(files: Sequence[Path]) -> tuple[int, int]:
-    """(width, height) of all `files`; a ValueError names those that are unreadable, not 8-bit RGB, or of another size.
-
-    Every file is decoded to its end, so that nothing fails after hours.
-    """
-    sizes, problems = {}, []
-    for file in files:
-        try:
-            sizes[file] = _checked_size(file)
-        except ValueError as error:
-            problems.append(str(error))
-    if problems:
-        more = [f"and {len(problems) - NUM_NAMED} more"] if len(problems) > NUM_NAMED else []
-        raise ValueError("; ".join([*problems[:NUM_NAMED], *more]))
-    first = files[0]
-    for file, size in sizes.items():
-        if size != sizes[first]:
-            differing = f"{first} is {_words(sizes[first])}, {file} is {_words(size)}"
-            raise ValueError(f"images are of several sizes: {differing}; bring all to one size, once")
-    if sizes[first][0] != sizes[first][1]:
-        raise ValueError(f"{first} is {_words(sizes[first])}: samples are squares, as the reference is cropped to one")
-    return sizes[first]
-
-
-def _checked_size(file: Path) -> tuple[int, int]:
-    try:
-        with Image.open(file) as image:
-            image.load()
-            mode, size, is_png = image.mode, image.size, image.format == "PNG"
-        bits = _bits_of_png(file) if is_png else 8
-    except Exception as error:  # decoders raise nearly everything on damaged files
-        raise ValueError(f"{file}: cannot be read as an image: {error}") from None
-    if mode != "RGB" or bits != 8:
-        raise ValueError(f"{file}: is {mode} with {bits} bits a channel, samples are RGB with 8: convert it, and say how")
-    return size
-
-
-def _bits_of_png(file: Path) -> int:
-    with file.open("rb") as opened:  # Pillow reads RGB of 16 bits as if it were of 8
-        return opened.read(PNG_BIT_DEPTH + 1)[PNG_BIT_DEPTH]
-
-
 def _listed(folder: Path, found: Sequence[Path]) -> pd.DataFrame | None:
     """`caption_id, file` and perhaps `caption` of the folder's samples.csv, None without one."""
     path = folder / "samples.csv"
@@ -157,7 +95,3 @@ def _require_unique(values: Sequence[str | Path], what: str) -> None:
     repeated = pd.Series(list(values)).duplicated()
     if repeated.any():
         raise ValueError(f"{what} {pd.Series(list(values))[repeated].iloc[0]} occurs twice; one image a caption is evaluated")
-
-
-def _words(size: tuple[int, int]) -> str:
-    return f"{size[0]} x {size[1]} pixels"

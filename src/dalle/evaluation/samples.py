@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
+
+from dalle.evaluation.picture_files import ImageFiles
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,11 +25,14 @@ class RerankedSamples:
 
 
 def read_reranked(folder: Path) -> RerankedSamples:
-    """Read `samples.csv`, its images (paths relative to `folder`) and `ranking.csv`; a gap between them is a ValueError."""
-    samples = pd.read_csv(folder / "samples.csv", dtype={"caption_id": str, "caption": str, "file": str}, keep_default_na=False)
-    ranking = pd.read_csv(folder / "ranking.csv", dtype={"caption_id": str})
+    """Read `samples.csv`, its images (paths relative to `folder`) and `ranking.csv`; a gap between them is a ValueError.
+
+    So is a missing column, and an image that is unreadable, not plain RGB, or of another size than the rest.
+    """
+    samples = _read_csv(folder / "samples.csv", ("caption_id", "caption", "candidate", "file"))
+    ranking = _read_csv(folder / "ranking.csv", ("caption_id", "candidates", "candidate"))
     return RerankedSamples(
-        images=np.stack([read_image(folder / file) for file in samples["file"]]),
+        images=ImageFiles([folder / file for file in samples["file"]])[:],
         keys=list(zip(samples["caption_id"], samples["candidate"].tolist(), strict=True)),
         captions=samples["caption"].tolist(),
         winners=winner_rows(ranking, samples),
@@ -53,10 +57,18 @@ def winner_rows(ranking: pd.DataFrame, samples: pd.DataFrame) -> np.ndarray:
     return np.array(winners, dtype=np.int64).reshape(-1, len(sweep))
 
 
-def read_image(path: Path) -> np.ndarray:
-    """uint8 (H, W, 3); a file that cannot be read is a ValueError that names it."""
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read as an image: {error}") from None
+def _read_csv(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    """A table with these columns and one row at least: counts are whole numbers, the rest is text."""
+    if not path.is_file():
+        raise ValueError(f"{path}: missing; reranked samples are a folder with samples.csv, ranking.csv and the images")
+    text = dict.fromkeys(("caption_id", "caption", "file"), str)
+    table = pd.read_csv(path, dtype=text, keep_default_na=False)
+    missing = [name for name in columns if name not in table]
+    if missing:
+        raise ValueError(f"{path}: columns {missing} are missing (it has: {', '.join(table.columns)})")
+    for name in {"candidates", "candidate"} & set(columns):
+        if not pd.api.types.is_integer_dtype(table[name]):
+            raise ValueError(f"{path}: column {name} must hold whole numbers")
+    if table.empty:
+        raise ValueError(f"{path}: holds no rows")
+    return table

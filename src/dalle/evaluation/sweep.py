@@ -20,6 +20,7 @@ import torch
 from dalle.evaluation.blur import blur, filter_of, scaled_radius
 from dalle.evaluation.extractors import FeatureExtractor
 from dalle.evaluation.protocol import Protocol
+from dalle.evaluation.samples import RerankedSamples
 from dalle.evaluation.scores import Reference, Score, class_score, class_score_over
 from dalle.evaluation.table import Row
 from dalle.progress import track
@@ -56,6 +57,12 @@ class Samples:
         """One image a caption, chosen among none."""
         winners = np.arange(len(images))[:, None]
         return cls(model=model, images=images, winners=winners, sweep=(1,), subsets=np.empty((0, *winners.shape), np.int64))
+
+    @classmethod
+    def ranked(cls, model: str, found: RerankedSamples) -> Self:
+        """Winners as they lie on disk, without random parts of the pool."""
+        none = np.empty((0, *found.winners.shape), np.int64)
+        return cls(model=model, images=found.images, winners=found.winners, sweep=found.sweep, subsets=none)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +158,8 @@ def extract(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Features and logits of rows of `images` after the blur of their side.
 
-    Every core has images of its own from reading to features: that is faster than all cores on one batch, to the same bits.
+    Every core has images of its own from reading to features: that is faster than all cores on one batch, and no bit depends
+    on how many cores there are.
     """
     pixels = scaled_radius(radius, images.shape[1], protocol.blur_reference_size)
     kind = filter_of(protocol.blur_kind, is_reference=is_reference)

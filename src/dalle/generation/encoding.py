@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dalle.data.images import evaluation_crop, load_image, prior_crop
-from dalle.data.manifest import Place, places
+from dalle.data.manifest import Place, one_row_per_image, places
 from dalle.dvae.model import DVAE
 from dalle.generation.categorical import draw_indices
 from dalle.progress import track
@@ -60,29 +60,41 @@ def encode_views(
     """Image tokens of several crops of every pair's image, uint16 (P, V, G*G): the evaluation crop, then draws of Listing 2.
 
     `codes` says which: the most probable ones, or one draw from the encoder's distribution for every view. A view and its
-    draw are functions of (seed, image id, view), so pairs that share an image share its tokens.
+    draw are functions of (seed, image id, view): pairs that share an image share its tokens, and it is encoded once.
     """
+    dvae.to(device).eval()
     size, grid = dvae.config.image_size, dvae.config.grid_size
-    pictures = list(zip(manifest.image_id, places(manifest), strict=True))
-    image_tokens = np.empty((len(pictures), num_views, grid * grid), dtype=np.uint16)
+    images = one_row_per_image(manifest)
+    pictures = list(zip(images.image_id, places(images), strict=True))
     chunk = max(1, batch_size // num_views)
 
-    def views(picture: tuple[str, Place]) -> np.ndarray:
-        image_id, place = picture
-        image = load_image(*place)
-        crops = [evaluation_crop(image, size)]
-        crops += [prior_crop(image, size, numpy_generator(seed, "view", image_id, view)) for view in range(1, num_views)]
-        return np.stack(crops)
+    def tokens_of(start: int) -> np.ndarray:
+        part = pictures[start : start + chunk]
+        crops = np.concatenate([_views(picture, num_views, size, seed) for picture in part])
+        drawn = codes == "sampled"
+        uniform = np.concatenate([_numbers(image_id, num_views, grid * grid, seed) for image_id, _ in part]) if drawn else None
+        return encode_images(dvae, crops, batch_size=len(crops), device=device, precision=precision, uniform=uniform)
 
-    def uniform(picture: tuple[str, Place]) -> np.ndarray:
-        return np.stack([numpy_generator(seed, "codes", picture[0], view).random(grid * grid) for view in range(num_views)])
+    starts = range(0, len(pictures), chunk)
+    # every core has pictures of its own from bytes to tokens: no core waits for another, and their number changes no bit
+    pool = ThreadPoolExecutor(torch.get_num_threads(), initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        parts = list(track(pool.map(tokens_of, starts), what="tokens", unit=f"x {chunk} images", total=len(starts)))
+    finally:
+        pool.shutdown(cancel_futures=True)  # who stops waits for the chunks at hand alone
+    image_tokens = np.concatenate(parts).reshape(-1, num_views, grid * grid)
+    return image_tokens[pd.Index(images.image_id).get_indexer(manifest.image_id)]
 
-    settings = {"device": device, "precision": precision}
-    with ThreadPoolExecutor() as pool:
-        for start in track(range(0, len(pictures), chunk), what="tokens", unit=f"x {chunk} pairs"):
-            part = pictures[start : start + chunk]
-            images = np.concatenate(list(pool.map(views, part)))
-            numbers = np.concatenate(list(map(uniform, part))) if codes == "sampled" else None
-            tokens = encode_images(dvae, images, batch_size=len(images), uniform=numbers, **settings)
-            image_tokens[start : start + chunk] = tokens.reshape(-1, num_views, grid * grid)
-    return image_tokens
+
+def _views(picture: tuple[str, Place], num_views: int, size: int, seed: int) -> np.ndarray:
+    """The crops of an image, uint8 (V, size, size, 3)."""
+    image_id, place = picture
+    image = load_image(*place)
+    crops = [evaluation_crop(image, size)]
+    crops += [prior_crop(image, size, numpy_generator(seed, "view", image_id, view)) for view in range(1, num_views)]
+    return np.stack(crops)
+
+
+def _numbers(image_id: str, num_views: int, num_cells: int, seed: int) -> np.ndarray:
+    """What decides the draws of an image's codes, (V, G*G) in [0, 1)."""
+    return np.stack([numpy_generator(seed, "codes", image_id, view).random(num_cells) for view in range(num_views)])

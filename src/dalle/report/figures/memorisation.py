@@ -97,5 +97,5 @@ def _spread(axes: Axes, table: pd.DataFrame) -> None:
     axes.axvline(COPY, color=MUTED, linewidth=points(1.25), linestyle=(0, (3, 2)))
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1.1 * highest)
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.set_xlabel(f"relative distance (below {COPY:g}: a copy)")
