@@ -44,10 +44,11 @@ def main(stage: Stage) -> None:
     dvae, num_samples = load_dvae(Path("models/dvae")), len(captions)
     decoded = reconstructions(dvae, originals.images, stage)
     real = load_evaluation_images(training_pairs(manifest, pairs).head(num_samples), size)
+    others = {"dvae": decoded[:num_samples], "real": real}
     models = [
         with_subsets(reranked, captions["caption_id"].tolist(), dvae, stage),
-        Samples.single("dvae", decoded[:num_samples]),
-        *([Samples.single("real", real)] if len(real) == num_samples else []),
+        # FID falls with the number of images: who cannot bring as many as there are captions is left out
+        *(Samples.single(name, of) for name, of in others.items() if len(of) == num_samples),
         *(Samples.single(name, samples.images) for name, samples in external.items()),
     ]
     shared = {"domain": domain, "seed": stage.params.seed}
