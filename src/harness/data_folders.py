@@ -62,7 +62,7 @@ def training_pairs(params: "Params", root: Path) -> int | None:
         return _rendered_pairs(config, corpus)
     layout = layout_of(corpus, root / source)
     if layout is CAPTIONED:
-        return round(captions_below(root / source) * (1 - config.folder_evaluated if _is_divided(params) else 1))
+        return round(captions_below(root / source) * (1 - config.folder_evaluated if _is_divided(params, corpus) else 1))
     return estimated_pairs(root / source) if corpus == "web" else original_sizes(corpus, config)["train"].captions
 
 
@@ -81,17 +81,18 @@ def _evaluated(params: "Params", domain: str, root: Path) -> tuple[int, int]:
         images = {"coco": world.coco_val_images, "cub": world.cub_species * world.cub_images_per_species}[domain]
         return images, images * CAPTIONS_PER_IMAGE[domain]
     if layout_of(domain, root / source) is CAPTIONED:
-        share = config.folder_evaluated if _is_divided(params) else 1
+        share = config.folder_evaluated if _is_divided(params, domain) else 1
         pictures = sum(1 for _ in pictures_below(root / source))
         return round(share * pictures), round(share * captions_below(root / source))
     sizes = original_sizes(domain, config)
     return sizes["val" if domain == "coco" else "test"]
 
 
-def _is_divided(params: "Params") -> bool:
-    """Whether the folder of the training pairs is that of a domain."""
-    config = params.prepare_data
-    return config.web in params.domains or config.web in [params.sources[domain] for domain in params.domains]
+def _is_divided(params: "Params", corpus: str) -> bool:
+    """Whether the corpus's folder is the training pairs' and a domain's: one that is trained on and evaluated."""
+    web = params.prepare_data.web
+    training = params.sources[web if web in params.domains else "web"]
+    return params.sources[corpus] == training and training in [params.sources[domain] for domain in params.domains]
 
 
 def captions_below(folder: Path) -> int:

@@ -1,5 +1,7 @@
 """Every figure draws on synthetic data, says what it must, and is written to the same bytes twice."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -97,7 +99,7 @@ def copies(images, number):
     bands = [Band(heading="Samples", note=note, name="sample", **shown) for note in ("most alike", "nothing picked")]
     models, values = ["dalle"] * 40 + ["real"] * 100, [*np.linspace(0.4, 0.9, 40), *np.linspace(0.1, 1.1, 100)]
     table = pd.DataFrame({"model": models, "relative": values})
-    return memorisation(bands, table, num_training=1234, dataset="tests", published=True)
+    return memorisation(bands, table, num_training=1234, dataset="tests")
 
 
 def draw(name, evaluation, images, captions, curves):
@@ -107,11 +109,11 @@ def draw(name, evaluation, images, captions, curves):
     plan = PLANS.get(name)
     draws = {
         "reconstructions": lambda: reconstructions(images, images[::-1], np.linspace(18, 25, 16)),
-        "samples": lambda: samples(captions[:8], {"Validation": images[:8], "DALL-E, best of 8": images[8:]}, dataset="tests", published=True),
+        "samples": lambda: samples(captions[:8], {"Validation": images[:8], "DALL-E, best of 8": images[8:]}, dataset="tests"),
         "best_of": lambda: best_of(captions[:4], images.reshape(4, 4, 32, 32, 3), [1, 8, 2, 64], np.ones((4, 4)) / 7),
         "blur_curves": lambda: blur_curves(evaluation, "coco", dataset="tests", reference_size=256, published=True),
         "rerank_curves": lambda: rerank_curves(evaluation, "coco", dataset="tests", published=True),
-        "caption_accuracy": lambda: caption_accuracy(evaluation, "coco", dataset="tests", published=True),
+        "caption_accuracy": lambda: caption_accuracy(evaluation, "coco", dataset="tests"),
         "completion": lambda: completed(images, captions),
         "published_numbers": published_numbers,
         "attention_masks": lambda: attention_masks({"Row": row_mask(4, 6), "All": np.tril(np.ones((40, 40), bool))}, 4, 6),
@@ -295,9 +297,9 @@ def test_published_numbers_stand_in_panels_of_their_own(evaluation):
 
 @pytest.mark.parametrize("column", ["metric", "candidates", "blur_radius", "low"])
 def test_missing_column_is_named(column, evaluation):
-    for figure in (rerank_curves, caption_accuracy):
+    for figure in (partial(rerank_curves, published=True), caption_accuracy):
         with pytest.raises(ValueError, match=f"'{column}' is missing"):
-            figure(evaluation.drop(columns=column), "coco", dataset="tests", published=True)
+            figure(evaluation.drop(columns=column), "coco", dataset="tests")
 
 
 def test_missing_metric_domain_and_curve_are_named(evaluation, curves):
@@ -313,11 +315,11 @@ def test_missing_metric_domain_and_curve_are_named(evaluation, curves):
 
 def test_wrong_images_are_named(images, captions):
     with pytest.raises(ValueError, match="'Validation'.*uint8.*float64"):
-        samples(captions[:2], {"Validation": images[:2] / 255}, dataset="tests", published=True)
+        samples(captions[:2], {"Validation": images[:2] / 255}, dataset="tests")
     with pytest.raises(ValueError, match="pictures: expected 2 images, got 3"):
         completion(captions[:2], images[:3], 0.5, {}, {}, subtitle="")
     with pytest.raises(ValueError, match="expected 3 images, got 2"):
-        samples(captions[:3], {"Validation": images[:2]}, dataset="tests", published=True)
+        samples(captions[:3], {"Validation": images[:2]}, dataset="tests")
     with pytest.raises(ValueError, match="scores"):
         best_of(captions[:4], images.reshape(4, 4, 32, 32, 3), [1, 2, 4, 8], np.zeros((4, 3)))
     with pytest.raises(ValueError, match=r"masks\['Row'\].*bool \(40, 40\)"):
