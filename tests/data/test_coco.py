@@ -52,7 +52,7 @@ def test_one_split_of_2017_and_pictures_under_images(tmp_path):
     (tmp_path / "val2017").rename(tmp_path / "images" / "val2017")
     manifest, problems = read_coco(tmp_path, 2017)
     assert len(manifest) == 1 and problems == []
-    with pytest.raises(ValueError, match=r"of 2014 \(there is captions_val2017.json: is it another year\?\)(.|\n)*COCO_train2014_"):
+    with pytest.raises(ValueError, match=r"of 2014 \(captions_val2017.json there: another coco_year\?\)(.|\n)*COCO_train2014_"):
         read_coco(tmp_path, 2014)
 
 

@@ -65,7 +65,7 @@ def _of_jsonl(folder: Path, problems: list[str]) -> Iterator[Entry]:
             problems.append(f"{place}: not JSON: {error}")
             continue
         fields = fields if isinstance(fields, dict) else {}
-        yield from _entry(place, str(number), fields, line[:200], problems)
+        yield from _entry(place, str(number), fields, decode_caption(line[:200]), problems)
 
 
 def _of_csv(folder: Path, problems: list[str]) -> Iterator[Entry]:
@@ -98,11 +98,11 @@ def _of_csv(folder: Path, problems: list[str]) -> Iterator[Entry]:
             yield from _entry(place, str(first), dict(zip(columns, row, strict=True)), str(row)[:200], problems)
 
 
-def _entry(place: str, pair_id: str, fields: dict, shown: object, problems: list[str]) -> Iterator[Entry]:
+def _entry(place: str, pair_id: str, fields: dict, shown: str, problems: list[str]) -> Iterator[Entry]:
     file, caption, split = fields.get("file"), fields.get("caption"), fields.get("split")
     caption = clean_caption(caption) if isinstance(caption, str) else ""
     if not isinstance(file, str) or not file.strip() or not caption:
-        problems.append(f'{place}: no "file", or no "caption": {shown!r}')
+        problems.append(f'{place}: no "file", or no "caption": {shown}')
     elif not is_inside(file):
         problems.append(f"{place}: its file {file!r} leads out of the folder; skipped")
     elif split not in (*SPLITS, None, ""):

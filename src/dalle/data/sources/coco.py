@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from dalle.config import LinesError
 from dalle.data.manifest import manifest_from_rows
 from dalle.data.sources.rows import clean_caption, describe_files, is_inside, unlisted_files
 
@@ -39,8 +40,8 @@ def read_coco(folder: Path | str, year: int) -> tuple[pd.DataFrame, list[str]]:
     parts = [_read_split(folder, split, year) for split in ("train", "val") if _annotations(folder, split, year).is_file()]
     if not parts:
         others = sorted(path.name for path in folder.glob("annotations/captions_*.json"))
-        words = f" (there is {', '.join(others)}: is it another year?)" if others else ""
-        raise ValueError(f"{folder}: no MS-COCO captions of {year}{words}; expected\n{TREES[year].format(folder=folder)}")
+        words = f" ({', '.join(others)} there: another coco_year?)" if others else ""
+        raise LinesError(f"{folder}: no MS-COCO captions of {year}{words}; expected\n{TREES[year].format(folder=folder)}")
     manifest = manifest_from_rows(row for rows, _ in parts for row in rows)
     problems = [problem for _, problems in parts for problem in problems]
     twice = manifest.pair_id.duplicated() | (manifest.split != manifest.groupby("image_id").split.transform("first"))
@@ -54,7 +55,7 @@ def _read_split(folder: Path, split: str, year: int) -> tuple[list[dict[str, Any
     pictures = next((p for p in (folder / f"{split}{year}", folder / "images" / f"{split}{year}") if p.is_dir()), None)
     if pictures is None:
         tree = TREES[year].format(folder=folder)
-        raise ValueError(f"{folder}: {path.name} is there, its pictures are not; expected\n{tree}")
+        raise LinesError(f"{folder}: {path.name} is there, its pictures are not; expected\n{tree}")
     content = _load(path)
     problems: list[str] = []
     names = dict(_images(content["images"], path, problems))

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from dalle.config import LinesError
 from dalle.data.manifest import manifest_from_rows
 from dalle.data.sources.caption_lists import split_lines
 from dalle.data.sources.cub_boxes import Bird, cropped, read_boxes
@@ -43,7 +44,7 @@ def read_cub(folder: Path | str, split: CubSplit, crop: CubCrop) -> tuple[pd.Dat
     tables = _find(folder, "CUB_200_2011", needed)
     texts = next((folder / name for name in TEXTS if (folder / name).is_dir()), None)
     if texts is None:
-        raise ValueError(f"{folder}: no captions ({', '.join(TEXTS)}); expected\n{TREE.format(folder=folder)}")
+        raise LinesError(f"{folder}: no captions ({', '.join(TEXTS)}); expected\n{TREE.format(folder=folder)}")
     problems: list[str] = []
     classes = set(_table(tables / "classes.txt", problems).values())
     listed = _table(tables / "images.txt", problems)
@@ -84,7 +85,7 @@ def _split_folder(folder: Path, split: CubSplit) -> Path:
         others = [kind for kind, place in found.items() if place]
         words = f" (those of cub_split {' and '.join(others)} are there)" if others else ""
         names = ", ".join(FILES[split][1])
-        raise ValueError(f"{folder}: no {names}, which cub_split {split} reads{words}; expected\n{TREE.format(folder=folder)}")
+        raise LinesError(f"{folder}: no {names}, which cub_split {split} reads{words}; expected\n{TREE.format(folder=folder)}")
     return found[split]
 
 
@@ -95,7 +96,7 @@ def _place(folder: Path, inner: str, needed: tuple[str, ...]) -> Path | None:
 def _find(folder: Path, inner: str, needed: tuple[str, ...]) -> Path:
     place = _place(folder, inner, needed)
     if place is None:
-        raise ValueError(f"{folder}: not CUB-200-2011 ({', '.join(needed)}); expected\n{TREE.format(folder=folder)}")
+        raise LinesError(f"{folder}: not CUB-200-2011 ({', '.join(needed)}); expected\n{TREE.format(folder=folder)}")
     return place
 
 

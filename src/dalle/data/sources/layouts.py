@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from dalle.config import LinesError
 from dalle.data.sources.captioned_folder import TREE as CAPTIONED_TREE
 from dalle.data.sources.captioned_folder import is_captioned_folder
 from dalle.data.sources.coco import TREES as COCO_TREES
@@ -56,7 +57,7 @@ def find_layout(corpus: str, folder: Path) -> Layout:
     if len(fitting) == 1:
         return fitting[0]
     trees = "\nor\n".join(tree.format(folder=folder) for layout in LAYOUTS[corpus] for tree in layout.trees)
-    raise ValueError(f"{folder}: {_what_is_wrong(corpus, folder, fitting)}; expected\n{trees}")
+    raise LinesError(f"{folder}: {_what_is_wrong(corpus, folder, fitting)}; expected\n{trees}")
 
 
 def _what_is_wrong(corpus: str, folder: Path, fitting: list[Layout]) -> str:
