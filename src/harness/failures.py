@@ -15,7 +15,8 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def exit_code_of(name: str, work: Callable[[], int | None]) -> int:
-    """Do `work`: the code it returns or 0, 2 after an error, of one line unless it is a list, 130 when stopped, 1 after a traceback.
+    """Do `work`: the code it returns or 0, 2 after an error (in one line, unless it is a list), 130 when stopped, 1 after a
+    traceback.
 
     DALLE_TRACEBACK=1 always shows the traceback.
     """

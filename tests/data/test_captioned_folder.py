@@ -2,6 +2,7 @@
 
 import json
 import re
+import zlib
 
 import pytest
 from PIL import Image
@@ -20,7 +21,8 @@ def write_jsonl(folder):
 
 
 def read(folder):
-    manifest, problems = read_captioned_folder(folder, lambda image_id: "test" if image_id.startswith("cat") else "train")
+    cat = str(zlib.crc32((folder / "cat.png").read_bytes()))
+    manifest, problems = read_captioned_folder(folder, lambda checksum: "test" if checksum == cat else "train")
     check_manifest(manifest, "test")
     return manifest, problems
 
@@ -53,6 +55,17 @@ def test_a_line_is_a_pair_and_a_file_an_image(folder):
     assert manifest.split.tolist() == ["test", "test", "train"] and manifest.width.tolist() == [40, 40, 20]
     place = manifest.iloc[0]
     assert load_image(place.file, int(place.offset), int(place.num_bytes)).shape == (30, 40, 3)
+
+
+def test_copies_of_a_picture_are_of_one_split(folder):
+    """Or a picture would be trained on under one name and evaluated under another."""
+    (folder / "more/again.png").write_bytes((folder / "cat.png").read_bytes())
+    with open(folder / "captions.jsonl", "a") as file:
+        file.write('{"file": "more/again.png", "caption": "the same cat"}')
+    manifest, _ = read(folder)
+    assert dict(zip(manifest.image_id, manifest.split, strict=True)) == {
+        "cat.png": "test", "more/again.png": "test", "more/cat 2.jpg": "train",
+    }  # fmt: skip
 
 
 TABLE = "file,caption\ncat.png,{0}\ncat.png,  {1}\nmore/cat 2.jpg,{0}\n".format(*PROMPTS)

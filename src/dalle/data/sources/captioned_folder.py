@@ -24,8 +24,9 @@ def is_captioned_folder(folder: Path) -> bool:
 
 
 def read_captioned_folder(folder: Path | str, split_of: Callable[[str], str]) -> tuple[pd.DataFrame, list[str]]:
-    """(manifest, problems), a pair a caption; an image's id is its path, `split_of` its split where no entry says one.
+    """(manifest, problems), a pair a caption; an image's id is its path.
 
+    Where no entry says an image's split, `split_of` tells it by the checksum of its bytes: copies of a file are of one split.
     A picture may have many captions. Entries that cannot be used, name a file outside the folder or one that is no image,
     say the same twice or contradict each other, and pictures without a caption are problems.
     """
@@ -37,7 +38,7 @@ def read_captioned_folder(folder: Path | str, split_of: Callable[[str], str]) ->
     named = {folder / entry.file for entry in entries} if lists_in(folder) != [".txt"] else set(pictures_below(folder))
     problems += [f"{path}: has no caption" for path in pictures_below(folder) if path not in named]
     splits = {entry.file: entry.split for entry in entries if entry.split}
-    splits |= {file: split_of(file) for file in images if file not in splits}
+    splits |= {file: split_of(str(image["crc32"])) for file, image in images.items() if file not in splits}
     return manifest_from_rows(
         {"pair_id": entry.pair_id, "image_id": entry.file, "caption": entry.caption, **images[entry.file]}
         | {"split": splits[entry.file]}

@@ -11,12 +11,12 @@ from dalle.randomness import derive_seed
 
 
 def divided(fraction: float, seed: int) -> Callable[[str], str]:
-    """'test' for about `fraction` of the image ids, else 'train'; the same for an image whatever else its folder holds.
+    """'test' for about `fraction` of all images, else 'train', told by what an image is known by, and by nothing else.
 
     The draw is another than that of the images held out of training, which are taken from the 'train' ones.
     """
     own = derive_seed(seed, "folder")
-    return lambda image_id: "test" if assign_split([image_id], fraction, own)[0] == "valid" else "train"
+    return lambda image: "test" if assign_split([image], fraction, own)[0] == "valid" else "train"
 
 
 def as_corpus(manifest: pd.DataFrame, corpus: str) -> pd.DataFrame:

@@ -19,7 +19,7 @@ Parts = Iterator[tuple[pd.DataFrame, list[str]]]  # (manifest, problems)
 def read_corpus(
     corpus: str, folder: Path, layout: Layout, options: SourceOptions, split_of: Callable[[str], str]
 ) -> Parts:
-    """The corpus part by part; `split_of` gives the split of a captioned folder's image that states none."""
+    """The corpus part by part; `split_of` gives the split of a captioned folder's image that states none, by its checksum."""
     if layout is CAPTIONED:
         manifest, problems = read_captioned_folder(folder, split_of)
         return iter([(as_corpus(manifest, corpus), problems)])
