@@ -9,6 +9,8 @@ from small_pairs import encoded, picture
 from dalle.data.images import load_image
 from dalle.data.manifest import check_manifest, places
 from dalle.data.sources.cub import read_cub
+from dalle.miniworld.cub import cub_items
+from dalle.miniworld.cub import write_cub as write_miniature
 
 CLASSES = ["001.Black_footed_Albatross", "002.Laysan_Albatross", "003.Sooty_Albatross"]
 
@@ -203,3 +205,12 @@ def test_boxes_must_be_there_and_in_their_image(tmp_path):
     for text in expected:
         assert sum(text in problem for problem in problems) == 1, (text, problems)
     assert len(problems) == len(expected)
+
+
+def test_the_miniature_world_s_boxes_hold_its_birds(tmp_path):
+    """Its birds are drawn within boxes that lie in the picture, so that every choice works without any data."""
+    write_miniature(tmp_path, cub_items(3, 4, seed=0), 0)
+    whole, _ = read_cub(tmp_path, "testclasses", "image")
+    birds, problems = read_cub(tmp_path, "train_test_split", "box")
+    assert problems == [] and len(birds) == len(whole) == 120
+    assert (birds.width <= whole.width).all() and (birds.width < whole.width).any()
