@@ -21,9 +21,8 @@ from harness.stage import Stage, run_stage
 def main(stage: Stage) -> None:
     config, domain = stage.params.sample, stage.item
     seed = derive_seed(stage.params.seed, "sample", domain)
-    captions = choose_captions(
-        evaluation_pairs(read_manifest(Path(f"data/prepared/{domain}.parquet")), domain), config.num_captions, seed
-    )
+    pairs = evaluation_pairs(read_manifest(Path(f"data/prepared/{domain}.parquet")), domain)
+    captions = choose_captions(pairs, getattr(config.captions, domain), config.num_captions, seed)
     tokenizer = CaptionTokenizer.load(Path("models/tokenizer"))
     prior = load_prior(Path("models/prior"))
     text = caption_text_tokens(

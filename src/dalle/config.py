@@ -9,6 +9,10 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 T = TypeVar("T")
 
 
+class LinesError(ValueError):
+    """What is wrong with what a user gave, in several lines that are to be shown as they are: a list, or a tree of files."""
+
+
 class ConfigError(ValueError):
     """What a user wrote in a parameters file cannot be used; the message names the key and the rule."""
 

@@ -77,17 +77,18 @@ def repository(root: Path) -> Iterator[Finding]:
 
 def data(params: "Params", root: Path) -> Iterator[Finding]:
     """The folders that params.yaml names, and the files that their layout needs."""
-    from harness.data_folders import folders, missing_files
+    from harness.data_folders import folders, layout_of, missing_files
     from harness.run_config import source_key
 
     for corpus, folder in folders(params).items():
-        what, absent = f"data {corpus}", missing_files(corpus, root / folder)
+        what, absent = f"data {corpus}", missing_files(corpus, root / folder, params.prepare_data)
         if not (root / folder).is_dir():
             yield Finding(level="MISSING", what=what, text=f"{folder}: no such folder ({source_key(corpus)} names it)")
         elif absent:
             yield Finding(level="MISSING", what=what, text=f"{folder} lacks {_some(absent)}")
         else:
-            yield Finding(level="ok", what=what, text=f"{folder} looks whole; prepare_data reads it all and will tell")
+            name = layout_of(corpus, root / folder).name
+            yield Finding(level="ok", what=what, text=f"{folder} ({name}) looks whole; prepare_data reads it all and will tell")
     if not folders(params):
         yield Finding(level="ok", what="data", text="none needed, the miniature world is rendered")
 

@@ -44,7 +44,7 @@ def examination(params: "Params", root: Path) -> Iterator[Finding]:
     yield from checks.start(params.train_dvae.init, root)
     counts, pairs = parameters(params), training_pairs(params, root)
     free = shutil.disk_usage(root).free
-    yield checks.disk(disk_bytes(params, counts, pairs or 0), free, pairs)
+    yield checks.disk(disk_bytes(params, counts, pairs or 0, root), free, pairs)
     yield checks.cores(params.run, available_cores())
     try:
         device = resolve_device(params.run.device)

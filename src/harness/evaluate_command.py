@@ -24,6 +24,7 @@ from dalle.report.page import Markdown, PageFigure, Section, Table, write_page
 from dalle.report.style import model_styles, save_figure
 from harness.evaluation_parts import accuracy_rows, clip_rows, extractor_of
 from harness.hardware import configure_torch
+from harness.prepared_sources import own_folders
 from harness.run_config import MINIWORLD
 
 if TYPE_CHECKING:
@@ -77,7 +78,14 @@ def evaluate_folder(request: Request, params: "Params") -> Iterator[str]:
     own, found = read_rows(request.out / TABLE), comparable(rows, domain, model, params)
     table = own if isinstance(found, str) else pd.concat([own, found], ignore_index=True)
     note = found if isinstance(found, str) else f"beside it what this pipeline measured ({_pipeline_csv(domain)})"
-    figure = blur_curves(table, domain, dataset=domain, reference_size=protocol.blur_reference_size)
+    folders = own_folders()
+    figure = blur_curves(
+        table,
+        domain,
+        dataset=folders.get(domain, domain),
+        reference_size=protocol.blur_reference_size,
+        published=domain not in folders,
+    )
     save_figure(figure, request.out / FIGURE)
     write_summary(table, request, protocol, len(opened.originals.images), note)
     shutil.rmtree(unfinished)

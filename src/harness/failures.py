@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from dalle.config import LinesError
+
 MENDABLE = (ValueError, OSError, FloatingPointError)  # ConfigError is a ValueError
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def exit_code_of(name: str, work: Callable[[], int | None]) -> int:
-    """Do `work`: the code it returns or 0, 2 after a one-line error, 130 when stopped, 1 after a traceback.
+    """Do `work`: the code it returns or 0, 2 after an error (in one line, unless it is a list), 130 when stopped, 1 after a
+    traceback.
 
     DALLE_TRACEBACK=1 always shows the traceback.
     """
@@ -22,7 +25,7 @@ def exit_code_of(name: str, work: Callable[[], int | None]) -> int:
     except MENDABLE as error:
         if os.environ.get("DALLE_TRACEBACK", "0") not in ("", "0"):
             traceback.print_exc()
-        print(f"ERROR {name}: {one_line(error)}", file=sys.stderr)
+        print(f"ERROR {name}: {error if isinstance(error, LinesError) else one_line(error)}", file=sys.stderr)
         return 2
     except SystemExit as stop:
         print(f"ERROR {name}: ended early by sys.exit({stop.code!r})", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -42,7 +43,7 @@ def training_bytes(params: "Params", counts: Mapping[str, int]) -> dict[str, int
     return {stage: FLOAT32 * count * (4 + shards[stage] + 1) for stage, count in counts.items()}
 
 
-def disk_bytes(params: "Params", counts: Mapping[str, int], pairs: int) -> dict[str, int]:
+def disk_bytes(params: "Params", counts: Mapping[str, int], pairs: int, root: Path) -> dict[str, int]:
     """What each stage leaves on the disk, and the largest checkpoint while it trains.
 
     DVC's cache keeps a second copy of every out. A checkpoint holds parameters, moments and average, and for a moment the
@@ -56,7 +57,7 @@ def disk_bytes(params: "Params", counts: Mapping[str, int], pairs: int) -> dict[
         "precompute_tokens": pairs * params.precompute_tokens.views * cells * TOKEN,
     }
     for domain in params.domains:
-        captions = evaluated_captions(params, domain)
+        captions = evaluated_captions(params, domain, root)
         scores = captions * params.sample.candidates * FLOAT32
         outs[f"sample@{domain}"] = captions * params.sample.candidates * cells * TOKEN
         outs[f"rerank@{domain}"] = scores + round(captions * distinct_winners(params.rerank.sweep)) * _picture(params)

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dalle.clip.train import TrainClipConfig
+from dalle.data.evaluation_captions import CaptionChoice
 from dalle.data.filtering.rule_list import FilterConfig
+from dalle.data.sources.options import SourceOptions
 from dalle.dvae.train import TrainDVAEConfig
 from dalle.evaluation.features import NETWORKS
 from dalle.evaluation.protocol import Protocol
@@ -16,14 +18,14 @@ from dalle.generation.encoding import Codes
 from dalle.generation.sampling import SampleConfig
 from dalle.miniworld.corpora import MiniworldConfig
 from dalle.prior.train import TrainPriorConfig
-from harness.run_config import RunConfig
+from harness.run_config import MINIWORLD, RunConfig
 
 OWN_MODELS = ("dalle", "dvae", "real")
 
 
 @dataclass(frozen=True, kw_only=True)
-class PrepareDataConfig:
-    """Where each corpus comes from: `miniworld` renders it, anything else is the folder of the real one.
+class PrepareDataConfig(SourceOptions):
+    """Where each corpus comes from: `miniworld` renders it, anything else is the folder of a real one.
 
     `web`, the training pairs, may also be the word `coco` or `cub`: the training split of that corpus.
     """
@@ -32,6 +34,13 @@ class PrepareDataConfig:
     coco: str
     cub: str
     miniworld: MiniworldConfig
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.coco == MINIWORLD and self.coco_year != 2014:
+            raise ValueError(f"coco_year is {self.coco_year}, but coco is miniworld, which has the layout of 2014")
+        if self.cub == MINIWORLD and self.cub_split == "filenames":
+            raise ValueError("cub_split is filenames, but cub is miniworld, which has testclasses and train_test_split")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,14 +81,24 @@ class PrecomputeTokensConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SampleDomainConfig(SampleConfig):
-    """How candidates are drawn, and for how many captions of a domain (all, where it has fewer)."""
+class EvaluationCaptions:
+    """Which captions of each domain may be drawn (see `choose_captions`)."""
 
-    num_captions: int
+    coco: CaptionChoice
+    cub: CaptionChoice
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleDomainConfig(SampleConfig):
+    """How candidates are drawn, and for which and how many captions of a domain (all, where it has fewer, or for None)."""
+
+    captions: EvaluationCaptions
+    num_captions: int | None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _at_least(self, 2, "num_captions")
+        if self.num_captions is not None:
+            _at_least(self, 2, "num_captions")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,6 +227,14 @@ class Params:
                 f"prepare_data.web is {web}, the training split of a corpus that is not read: add {web} to domains "
                 f"{list(self.domains)} (for a folder of that name write ./{web})"
             )
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Where every corpus that is read comes from: the word miniworld, or a folder. No web where it is a domain's split."""
+        config = self.prepare_data
+        corpora = self.domains if config.web in self.domains else ("web", *self.domains)
+        completed = {} if self.complete.source is None else {"panels": self.complete.source}
+        return {**{corpus: getattr(config, corpus) for corpus in corpora}, **completed}
 
 
 def _at_least(config: object, least: int, *names: str) -> None:

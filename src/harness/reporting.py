@@ -51,6 +51,7 @@ from harness.lineage import is_record
 from harness.params import flatten, read_yaml
 from harness.params_tree import Params
 from harness.pipeline import read_pipeline
+from harness.prepared_sources import own_folders
 from harness.run_config import MINIWORLD
 from harness.trace import FIGURES, digests, figure_stages, parameters_behind
 
@@ -78,10 +79,15 @@ class Evidence:
         stages += [f"{stage}-{domain}" for domain in params.domains for stage in ("sample", "rerank", "evaluate")]
         stages.append("complete")
         metrics = {stage: json.loads((METRICS / f"{stage}.json").read_text()) for stage in stages}
-        tables = [read_rows(METRICS / f"evaluate-{domain}.csv") for domain in params.domains]
+        tables, own = [read_rows(METRICS / f"evaluate-{domain}.csv") for domain in params.domains], own_folders()
         return cls(
             params=params,
-            results=Results(metrics=metrics, evaluation=pd.concat(tables, ignore_index=True), world=_world_name(params)),
+            results=Results(
+                metrics=metrics,
+                evaluation=pd.concat(tables, ignore_index=True),
+                world=_world_name(params, own),
+                names={domain: own[domain] for domain in params.domains if domain in own},
+            ),
             curves={stage: pd.read_csv(f"reports/curves/{stage}.csv") for stage in PLANS},
             reranked={domain: read_reranked(Path(f"reranked/{domain}")) for domain in params.domains},
             completions=read_completions(Path("completions")),
@@ -89,20 +95,23 @@ class Evidence:
 
     def dataset(self, domain: str) -> str:
         """A domain's data in words."""
-        return _dataset_name(self.params, domain)
+        return _dataset_name(self.params, domain, self.results.names)
 
 
-def _dataset_name(params: Params, domain: str) -> str:
+def _dataset_name(params: Params, domain: str, own: Mapping[str, str]) -> str:
+    """`own` are the names of captioned folders by corpus."""
+    if domain in own:
+        return own[domain]
     rendered = getattr(params.prepare_data, domain) == MINIWORLD
     name = {"coco": "MS-COCO", "cub": "CUB"}[domain]
     return f"the miniature {name}" if rendered else name
 
 
-def _world_name(params: Params) -> str:
+def _world_name(params: Params, own: Mapping[str, str]) -> str:
     """What everything was trained on, in words."""
     web = params.prepare_data.web
     if web in params.domains:
-        return f"the training split of {_dataset_name(params, web)}"
+        return f"the training split of {_dataset_name(params, web, own)}"
     return "the miniature world" if web == MINIWORLD else Path(web).name
 
 
@@ -154,14 +163,15 @@ def _figures(evidence: Evidence) -> dict[str, Callable[[], Figure]]:
         )
     table = evidence.results.evaluation
     for domain in evidence.params.domains:
-        dataset = evidence.dataset(domain)
+        dataset, published = evidence.dataset(domain), domain not in evidence.results.names
         size = evidence.params.evaluate.blur_reference_size
         figures[f"samples-{domain}"] = lambda domain=domain: _samples(evidence, domain)
         figures[f"best_of-{domain}"] = lambda domain=domain: _best_of(evidence, domain)
         figures[f"memorisation-{domain}"] = lambda domain=domain: _memorisation(evidence, domain)
-        figures[f"rerank_curves-{domain}"] = lambda domain=domain, words=dataset: rerank_curves(table, domain, dataset=words)
-        figures[f"blur_curves-{domain}"] = lambda domain=domain, words=dataset: blur_curves(
-            table, domain, dataset=words, reference_size=size
+        shared = {"dataset": dataset, "published": published}
+        figures[f"rerank_curves-{domain}"] = lambda domain=domain, shared=shared: rerank_curves(table, domain, **shared)
+        figures[f"blur_curves-{domain}"] = lambda domain=domain, shared=shared: blur_curves(
+            table, domain, **shared, reference_size=size
         )
         if len(evidence.results.rows(domain, "caption_accuracy")):
             figures[f"caption_accuracy-{domain}"] = lambda domain=domain, words=dataset: caption_accuracy(

@@ -193,16 +193,21 @@ def test_many_shards_are_read_by_processes_with_the_same_result(tmp_path, monkey
     assert together[0].equals(alone[0]) and together[1] == alone[1] and len(alone[1]) == 3
 
 
-def test_a_shard_that_was_indexed_is_not_read_again(tmp_path):
+def test_a_shard_that_was_indexed_is_not_read_again_unless_it_changed(tmp_path, monkeypatch):
     for shard in range(3):
         write_tar(tmp_path / f"{shard}.tar", {"k.jpg": encoded(picture(shard)), "k.txt": b"caption", "lost.txt": b""})
     finished = tmp_path / "finished"
     first = next(iterator := webdataset.iterate_webdataset(tmp_path, finished))
     iterator.close()  # stopped behind the first
-    (tmp_path / "0.tar").write_bytes(b"not a tar file any more")
+    read, index_shard = [], webdataset.index_shard
+    monkeypatch.setattr(webdataset, "index_shard", lambda shard: read.append(shard.name) or index_shard(shard))
     again = list(webdataset.iterate_webdataset(tmp_path, finished))
+    assert read == ["1.tar", "2.tar"]
     assert again[0][0].equals(first[0]) and again[0][1] == first[1] != []
     assert [manifest.pair_id.tolist() for manifest, _ in again] == [["0/k"], ["1/k"], ["2/k"]]
+    write_tar(tmp_path / "0.tar", {"new.jpg": encoded(picture(9)), "new.txt": b"caption"})
+    changed = list(webdataset.iterate_webdataset(tmp_path, finished))
+    assert read == ["1.tar", "2.tar", "0.tar"] and changed[0][0].pair_id.tolist() == ["0/new"]
 
 
 def test_a_folder_without_shards_says_what_was_expected(tmp_path):

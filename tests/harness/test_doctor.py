@@ -75,7 +75,8 @@ def test_pictures_to_complete_are_looked_for(project, capsys):
     assert code == 1 and found["data panels"].startswith("MISSING external/cats: no such folder (complete.source names it)")
     place(project / "external/cats", ("cat.jpg",))
     code, found = examined(capsys)
-    assert code == 1 and found["data panels"] == "MISSING external/cats lacks captions.jsonl"
+    words = "external/cats lacks captions.jsonl, captions.csv or a .txt beside a picture"
+    assert code == 1 and found["data panels"] == f"MISSING {words}"
     place(project / "external/cats", ("captions.jsonl",))
     code, found = examined(capsys)
     assert code == 0 and found["data panels"].startswith("ok")
@@ -148,10 +149,41 @@ def test_shards_are_looked_for(tmp_path):
     place(tmp_path / "pairs", ("00000_stats.json",))
     params = params_of("mini", "prepare_data.web=pairs")
     (finding,) = checks.data(params, tmp_path)
-    assert finding.level == "MISSING" and finding.text == "pairs lacks *.tar"
+    assert finding.level == "MISSING" and finding.text.startswith("pairs lacks *.tar or captions.jsonl")
     place(tmp_path / "pairs", ("00000.tar",))
     (finding,) = checks.data(params, tmp_path)
-    assert finding.level == "ok"
+    assert finding.level == "ok" and "pairs (WebDataset shards) looks whole" in finding.text
+
+
+@pytest.mark.parametrize(
+    ("assignment", "missing", "there"),
+    [
+        ("coco_year=2017", "annotations/captions_train2017.json, train2017 or images/train2017", ()),
+        ("cub_split=train_test_split", "train_test_split.txt or CUB_200_2011/train_test_split.txt", ("train_test_split.txt",)),
+        ("cub_split=filenames", "train/filenames.pickle or", ("train/filenames.pickle", "test/filenames.pickle")),
+        ("cub_crop=box", "bounding_boxes.txt or CUB_200_2011/bounding_boxes.txt", ("CUB_200_2011/bounding_boxes.txt",)),
+    ],
+)
+def test_what_is_asked_of_a_corpus_is_looked_for(tmp_path, assignment, missing, there):
+    corpus = assignment.partition("_")[0]
+    place(tmp_path / "external" / corpus, {"coco": COCO, "cub": CUB}[corpus])
+    params = params_of(corpus, f"prepare_data.{assignment}")
+    (finding,) = checks.data(params, tmp_path)
+    assert finding.level == "MISSING" and missing in finding.text
+    if there:
+        place(tmp_path / "external" / corpus, there)
+        (finding,) = checks.data(params, tmp_path)
+        assert finding.level == "ok"
+
+
+@pytest.mark.parametrize("corpus", ["web", "coco", "cub"])
+def test_a_captioned_folder_stands_for_any_corpus(tmp_path, corpus):
+    place(tmp_path / "photos", ("captions.csv",))
+    (finding,) = checks.data(params_of("mini", f"prepare_data.{corpus}=photos"), tmp_path)
+    assert finding.level == "ok" and "photos (captioned folder)" in finding.text
+    place(tmp_path / "photos", ("00000.tar",))
+    (finding,) = checks.data(params_of("mini", f"prepare_data.{corpus}=photos"), tmp_path)
+    assert finding.level == ("MISSING" if corpus == "web" else "ok")
 
 
 def test_weights(tmp_path):

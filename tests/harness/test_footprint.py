@@ -46,20 +46,20 @@ def test_training_holds_parameters_moments_average_and_gradients_of_all_shards()
 def test_tokens_candidates_and_models_on_the_disk():
     params = params_of("paper")
     counts = {"train_prior": 12_000_000_000}
-    sizes = footprint.disk_bytes(params, counts, 250_000_000)
+    sizes = footprint.disk_bytes(params, counts, 250_000_000, Path())
     assert sizes["precompute_tokens"] == 2 * 250_000_000 * 2 * 1024 * 2  # a copy, pairs, views, tokens, bytes
     assert sizes["sample@coco"] == 2 * 30_000 * 512 * 1024 * 2
-    assert sizes["sample@cub"] == 2 * 2_933 * 512 * 1024 * 2
+    assert sizes["sample@cub"] == 2 * 29_330 * 512 * 1024 * 2
     assert sizes["train_prior"] == 2 * 48_000_000_000 and sizes["checkpoint"] == 2 * 4 * 48_000_000_000
 
 
 def test_completions_on_the_disk():
     """Of rendered pictures, twice for DVC's copy: 120 pictures, 8 candidates, 48 x 48 pixels of two bytes."""
     params = params_of("mini")
-    assert footprint.disk_bytes(params, {"train_prior": 1}, 1)["complete"] == 2 * 120 * 8 * 48 * 48 * 2
+    assert footprint.disk_bytes(params, {"train_prior": 1}, 1, Path())["complete"] == 2 * 120 * 8 * 48 * 48 * 2
     without = params_of("mini", "complete.source=null")
-    assert footprint.disk_bytes(without, {"train_prior": 1}, 1)["complete"] == 0
-    rendered = [footprint.disk_bytes(given, {"train_prior": 1}, 1)["prepare_data"] for given in (params, without)]
+    assert footprint.disk_bytes(without, {"train_prior": 1}, 1, Path())["complete"] == 0
+    rendered = [footprint.disk_bytes(given, {"train_prior": 1}, 1, Path())["prepare_data"] for given in (params, without)]
     assert rendered[0] - rendered[1] == 2 * 120 * footprint.RENDERED_PICTURE
 
 
@@ -96,7 +96,32 @@ def test_pairs_to_train_on(tmp_path, preset, assignments, pairs):
     assert data_folders.training_pairs(params_of(preset, *assignments), tmp_path) == pairs
 
 
-def test_a_domain_has_no_more_captions_than_images():
-    params = params_of("paper")
-    assert [data_folders.evaluated_captions(params, domain) for domain in params.domains] == [30_000, 2_933]
-    assert data_folders.evaluated_captions(params_of("mini"), "cub") == 200
+@pytest.mark.parametrize(
+    ("preset", "assignments", "captions"),
+    [
+        ("paper", (), [30_000, 29_330]),
+        ("paper", ("sample.captions.cub=one_an_image",), [30_000, 2_933]),
+        ("paper", ("sample.num_captions=null", "sample.captions.coco=pool"), [202_654, 29_330]),
+        ("paper", ("prepare_data.coco_year=2017", "prepare_data.cub_split=train_test_split"), [5_000, 30_000]),
+        ("mini", (), [200, 200]),
+        ("mini", ("sample.num_captions=null",), [1_000, 16_000]),
+    ],
+)
+def test_a_domain_has_no_more_captions_than_there_are(tmp_path, preset, assignments, captions):
+    params = params_of(preset, *assignments)
+    assert [data_folders.evaluated_captions(params, domain, tmp_path) for domain in params.domains] == captions
+
+
+def test_a_captioned_folder_is_counted_by_its_list(tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(10):
+        (photos / f"{number}.jpg").touch()
+    (photos / "captions.jsonl").write_text("{}\n" * 40)
+    alone = params_of("mini", "prepare_data.cub=photos", "sample.num_captions=null")
+    assert data_folders.evaluated_captions(alone, "cub", tmp_path) == 40
+    shared = params_of("mini", "prepare_data.cub=photos", "prepare_data.web=photos", "sample.num_captions=null")
+    assert data_folders.evaluated_captions(shared, "cub", tmp_path) == 4 and data_folders.training_pairs(shared, tmp_path) == 36
+    own = params_of("mini", "prepare_data.coco=photos", "prepare_data.web=coco", "sample.num_captions=null")
+    assert data_folders.evaluated_captions(own, "coco", tmp_path) == 1 and data_folders.training_pairs(own, tmp_path) == 36
+    assert data_folders.training_pairs(params_of("mini", "prepare_data.web=photos"), tmp_path) == 40

@@ -28,19 +28,20 @@ def test_a_clean_corpus_has_a_figure_of_nothing_dropped(tmp_path, monkeypatch):
     (tmp_path / "data/filtered").mkdir()
     (tmp_path / "data/filtered/dropped.csv").write_text("pair_id,rule,detail\n")
     metrics = {"filter_data": {"pairs/total": 1, **{f"dropped/{rule}": 0 for rule in RULES}}}
-    results = Results(metrics=metrics, evaluation=pd.DataFrame(columns=EVALUATION_COLUMNS), world="MS-COCO")
+    results = Results(metrics=metrics, evaluation=pd.DataFrame(columns=EVALUATION_COLUMNS), world="MS-COCO", names={})
     assert reporting._filtering(SimpleNamespace(results=results)).get_axes()
 
 
 @pytest.mark.parametrize(
-    ("web", "coco", "words"),
+    ("web", "coco", "own", "words"),
     [
-        ("miniworld", "miniworld", "the miniature world"),
-        ("external/cc3m", "miniworld", "cc3m"),
-        ("coco", "external/coco", "the training split of MS-COCO"),
-        ("coco", "miniworld", "the training split of the miniature MS-COCO"),
+        ("miniworld", "miniworld", {}, "the miniature world"),
+        ("external/cc3m", "miniworld", {}, "cc3m"),
+        ("coco", "external/coco", {}, "the training split of MS-COCO"),
+        ("coco", "miniworld", {}, "the training split of the miniature MS-COCO"),
+        ("coco", "external/photos", {"coco": "photos"}, "the training split of photos"),
     ],
 )
-def test_the_training_data_has_a_name(web, coco, words):
+def test_the_training_data_has_a_name(web, coco, own, words):
     params = SimpleNamespace(domains=("coco",), prepare_data=SimpleNamespace(web=web, coco=coco))
-    assert reporting._world_name(params) == words
+    assert reporting._world_name(params, own) == words

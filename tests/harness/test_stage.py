@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dalle.config import LinesError
 from harness.locks import hold
 from harness.stage import Stage, execute
 
@@ -65,6 +66,11 @@ def test_user_errors_are_one_line_and_crashes_have_a_traceback(project, toy_tree
     assert execute(wrong_value, "train", [], toy_tree) == 2
     lines = capsys.readouterr().err.splitlines()
     assert lines[-1] == "ERROR train: captions.csv, row 3: no caption" and not any("Traceback" in line for line in lines)
+    def wrong_folder(stage):
+        raise LinesError("data: not what is expected:\n  captions.csv\n  cat.jpg")
+
+    assert execute(wrong_folder, "train", [], toy_tree) == 2
+    assert capsys.readouterr().err.endswith("ERROR train: data: not what is expected:\n  captions.csv\n  cat.jpg\n")
     assert execute(crash, "train", [], toy_tree) == 1
     assert "Traceback" in capsys.readouterr().err
     monkeypatch.setenv("DALLE_TRACEBACK", "1")

@@ -44,7 +44,7 @@ def test_missing_pictures_to_complete(project):
     """Said by the first stage, not after hours of training."""
     project.edit("  source: miniworld", "  source: no/such/folder")
     message = refused(project.run("stages.prepare_data"))
-    assert "no/such/folder: no captions.jsonl" in message
+    assert "no/such/folder: no such folder; expected" in message and "captions.jsonl" in message
     assert not (project.folder / "data/prepared").exists()
 
 

@@ -1,5 +1,7 @@
 """Every figure draws on synthetic data, says what it must, and is written to the same bytes twice."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -109,8 +111,8 @@ def draw(name, evaluation, images, captions, curves):
         "reconstructions": lambda: reconstructions(images, images[::-1], np.linspace(18, 25, 16)),
         "samples": lambda: samples(captions[:8], {"Validation": images[:8], "DALL-E, best of 8": images[8:]}, dataset="tests"),
         "best_of": lambda: best_of(captions[:4], images.reshape(4, 4, 32, 32, 3), [1, 8, 2, 64], np.ones((4, 4)) / 7),
-        "blur_curves": lambda: blur_curves(evaluation, "coco", dataset="tests", reference_size=256),
-        "rerank_curves": lambda: rerank_curves(evaluation, "coco", dataset="tests"),
+        "blur_curves": lambda: blur_curves(evaluation, "coco", dataset="tests", reference_size=256, published=True),
+        "rerank_curves": lambda: rerank_curves(evaluation, "coco", dataset="tests", published=True),
         "caption_accuracy": lambda: caption_accuracy(evaluation, "coco", dataset="tests"),
         "completion": lambda: completed(images, captions),
         "published_numbers": published_numbers,
@@ -251,7 +253,7 @@ def test_best_of_puts_the_largest_n_on_top(images):
 
 
 def test_blur_curves_take_the_most_candidates_and_only_one_kind_of_features(evaluation):
-    axes = blur_curves(evaluation, "coco", dataset="tests", reference_size=256).axes[1]
+    axes = blur_curves(evaluation, "coco", dataset="tests", reference_size=256, published=True).axes[1]
     lines = [line for line in axes.lines if line.get_color() == MODELS["dalle"].colour]
     solid = next(line for line in lines if line.get_linestyle() == "-")
     np.testing.assert_allclose(solid.get_ydata(), [60, 56, 52, 48, 44])
@@ -260,11 +262,11 @@ def test_blur_curves_take_the_most_candidates_and_only_one_kind_of_features(eval
     np.testing.assert_allclose(dashed.get_ydata(), np.array([60, 56, 52, 48, 44]) + 0.05)
     mixed = pd.concat([evaluation, evaluation[evaluation["metric"] == "fid"].assign(features="inception")])
     with pytest.raises(ValueError, match="features.*inception, lite0"):
-        blur_curves(mixed, "coco", dataset="tests", reference_size=256)
+        blur_curves(mixed, "coco", dataset="tests", reference_size=256, published=True)
 
 
 def test_rerank_curves_show_the_sweep_on_a_logarithmic_axis(evaluation):
-    axes = rerank_curves(evaluation, "coco", dataset="tests").axes[1]
+    axes = rerank_curves(evaluation, "coco", dataset="tests", published=True).axes[1]
     dashed, mean, rings = axes.lines
     assert axes.get_xscale() == "log"
     np.testing.assert_array_equal(mean.get_xdata(), [1, 2, 4, 8])
@@ -272,27 +274,28 @@ def test_rerank_curves_show_the_sweep_on_a_logarithmic_axis(evaluation):
     np.testing.assert_allclose(dashed.get_ydata(), [71.3, 69.3, 67.3, 65.3])
     np.testing.assert_allclose(rings.get_ydata(), [70, 69, 68, 60])
     plain = evaluation[~evaluation["metric"].str.endswith("over_subsets")]
-    (line,) = rerank_curves(plain, "coco", dataset="tests").axes[1].lines
+    (line,) = rerank_curves(plain, "coco", dataset="tests", published=True).axes[1].lines
     np.testing.assert_allclose(line.get_ydata(), [70, 69, 68, 60])
 
 
 def test_models_with_unequal_numbers_of_images_are_not_drawn_together(evaluation):
     more = evaluation["num_samples"].where(evaluation["model"] != "df_gan", 500)
     with pytest.raises(ValueError, match="FID at unequal N cannot be compared.*dalle 300; df_gan 500; dvae 300"):
-        blur_curves(evaluation.assign(num_samples=more), "coco", dataset="tests", reference_size=256)
+        blur_curves(evaluation.assign(num_samples=more), "coco", dataset="tests", reference_size=256, published=True)
 
 
 def test_features_without_classes_have_no_inception_score(evaluation):
     rows = evaluation[evaluation["metric"].str.startswith("fid")].assign(features="dmgan")
     for figure in (
-        blur_curves(rows, "coco", dataset="tests", reference_size=256), rerank_curves(rows, "coco", dataset="tests")
-    ):  # fmt: skip
+        blur_curves(rows, "coco", dataset="tests", reference_size=256, published=True),
+        rerank_curves(rows, "coco", dataset="tests", published=True),
+    ):
         assert "Inception features as in DM-GAN's code" in "\n".join(texts(figure))
 
 
 def test_published_numbers_stand_in_panels_of_their_own(evaluation):
     """No axis holds a number of ours and one of theirs; each row of the file says where it is from."""
-    figure = blur_curves(evaluation, "coco", dataset="tests", reference_size=256)
+    figure = blur_curves(evaluation, "coco", dataset="tests", reference_size=256, published=True)
     published = read_published()
     theirs = set(published[(published["domain"] == "coco") & (published["metric"] == "fid")]["value"])
     _, fid, _, quoted, _ = ({float(y) for line in axes.lines for y in line.get_ydata()} for axes in figure.axes)
@@ -302,16 +305,16 @@ def test_published_numbers_stand_in_panels_of_their_own(evaluation):
 
 @pytest.mark.parametrize("column", ["metric", "candidates", "blur_radius", "low"])
 def test_missing_column_is_named(column, evaluation):
-    for figure in (rerank_curves, caption_accuracy):
+    for figure in (partial(rerank_curves, published=True), caption_accuracy):
         with pytest.raises(ValueError, match=f"'{column}' is missing"):
             figure(evaluation.drop(columns=column), "coco", dataset="tests")
 
 
 def test_missing_metric_domain_and_curve_are_named(evaluation, curves):
     with pytest.raises(ValueError, match="'inception_score'"):
-        blur_curves(evaluation[evaluation["metric"] == "fid"], "coco", dataset="tests", reference_size=256)
+        blur_curves(evaluation[evaluation["metric"] == "fid"], "coco", dataset="tests", reference_size=256, published=True)
     with pytest.raises(ValueError, match="'cub'"):
-        rerank_curves(evaluation, "cub", dataset="tests")
+        rerank_curves(evaluation, "cub", dataset="tests", published=True)
     with pytest.raises(ValueError, match="'valid/nothing' is missing"):
         training_curves(curves, {"x": ["valid/nothing"]}, {}, title="t", model="dvae")
     with pytest.raises(ValueError, match="'valid/loss' is empty"):

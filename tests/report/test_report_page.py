@@ -40,7 +40,7 @@ METRICS = {
 def results(evaluation):
     """The same numbers in both domains."""
     rows = pd.concat([evaluation, evaluation.assign(domain="cub")], ignore_index=True)
-    return Results(metrics=copy.deepcopy(METRICS), evaluation=rows, world="the test world")
+    return Results(metrics=copy.deepcopy(METRICS), evaluation=rows, world="the test world", names={})
 
 
 def figure_files(folder):
@@ -98,7 +98,7 @@ def test_findings_follow_the_numbers(results):
     worse = results.evaluation.copy()
     best = (worse["candidates"] == 8) & (worse["metric"] == "fid") & (worse["domain"] == "cub") & (worse["model"] == "dalle")
     worse.loc[best, "value"] += 50
-    changed = Results(metrics=METRICS, evaluation=worse, world="w")
+    changed = Results(metrics=METRICS, evaluation=worse, world="w", names={})
     verdicts = {(row[0][:12], row[1][:4]): row[2] for row in findings(changed).rows}
     assert verdicts["Reranking mo", "cub:"] == "IS only"
     assert verdicts["The speciali", "FID:"].startswith("yes")
@@ -135,7 +135,7 @@ def test_missing_metric_is_named(results, stage, key):
 
 
 def test_stages_that_did_not_run_are_left_out(results):
-    few = Results(metrics={}, evaluation=results.evaluation.iloc[:0], world="w")
+    few = Results(metrics={}, evaluation=results.evaluation.iloc[:0], world="w", names={})
     assert summary(few) == "" and findings(few).rows == []
     assert [section.title for section in page_sections(few, {}, {})] == ["The paper and this run", "Where the numbers come from"]
 
@@ -148,7 +148,7 @@ def test_the_page_says_what_limits_caption_accuracy(results, tmp_path):
     assert "what the codes allow" not in words(results)
     through_dvae = results.evaluation[results.evaluation["model"] == "real"].assign(model="dvae", value=0.84)
     known = Results(
-        metrics=results.metrics, evaluation=pd.concat([results.evaluation, through_dvae], ignore_index=True), world="w"
+        metrics=results.metrics, evaluation=pd.concat([results.evaluation, through_dvae], ignore_index=True), world="w", names={}
     )
     assert "through the dVAE are right in 84%" in words(known) and "first samples are in 50%" in words(known)
 

@@ -59,8 +59,8 @@ def _reranking_sentence(results: Results, domain: str) -> list[str]:
         return []
     first, last = ends
     words = (
-        f"On {domain}, keeping the best of {last['candidates']:.0f} candidates by CLIP takes FID from {first['value']:.1f} to "
-        f"{last['value']:.1f} ({results.features(domain)}, {last['num_samples']:.0f} images)"
+        f"On {results.name(domain)}, keeping the best of {last['candidates']:.0f} candidates by CLIP takes FID from "
+        f"{first['value']:.1f} to {last['value']:.1f} ({results.features(domain)}, {last['num_samples']:.0f} images)"
     )
     accuracy = _ends(results.rows(domain, "caption_accuracy"))
     if accuracy is not None:
@@ -73,7 +73,7 @@ def _reranking(results: Results, domain: str) -> list[Finding]:
     if fid is None or inception is None:
         return []
     measured = (
-        f"{domain}: FID {fid[0]['value']:.1f} → {fid[1]['value']:.1f}, IS {inception[0]['value']:.2f} → "
+        f"{results.name(domain)}: FID {fid[0]['value']:.1f} → {fid[1]['value']:.1f}, IS {inception[0]['value']:.2f} → "
         f"{inception[1]['value']:.2f} from N = {fid[0]['candidates']:.0f} to {fid[1]['candidates']:.0f}"
     )
     better = [fid[1]["value"] < fid[0]["value"], inception[1]["value"] > inception[0]["value"]]
@@ -95,7 +95,10 @@ def _against_baselines(results: Results, domain: str) -> list[Finding]:
     if len(gaps) < 2:
         return []
     sharp, blurred = next(iter(gaps.values())), list(gaps.values())[-1]
-    measured = f"{domain}: FID minus the best baseline's {sharp:+.1f} without blur, {blurred:+.1f} at radius {max(gaps):g}"
+    measured = (
+        f"{results.name(domain)}: FID minus the best baseline's {sharp:+.1f} without blur, {blurred:+.1f} at radius "
+        f"{max(gaps):g}"
+    )
     claim = "Against the best prior model DALL-E's FID gains with the blur radius (Fig. 9a)"
     return [(claim, measured, "yes" if blurred < sharp else "no")]
 
@@ -108,7 +111,7 @@ def _overlap(results: Results, domain: str) -> list[Finding]:
     spread = (full["high"] - full["low"]) / 2
     change = part["value"] - full["value"]
     verdict = "cannot tell" if pd.isna(spread) else ("yes" if abs(change) <= 2 * spread else "no")
-    measured = f"{domain}: FID changes by {change:+.1f}, two standard deviations are {2 * spread:.1f}"
+    measured = f"{results.name(domain)}: FID changes by {change:+.1f}, two standard deviations are {2 * spread:.1f}"
     return [("Leaving out reference images seen in training changes FID little (3.2, dashed in Fig. 9)", measured, verdict)]
 
 
@@ -119,8 +122,8 @@ def _composition(results: Results, domain: str) -> list[Finding]:
         return []
     full, part = everything.iloc[-1], unseen.iloc[-1]
     measured = (
-        f"{domain}: {full['value']:.0%} of captions shown right; of combinations never seen in training {part['value']:.0%} "
-        f"({part['low']:.0%} to {part['high']:.0%}, {part['num_samples']:.0f} captions)"
+        f"{results.name(domain)}: {full['value']:.0%} of captions shown right; of combinations never seen in training "
+        f"{part['value']:.0%} ({part['low']:.0%} to {part['high']:.0%}, {part['num_samples']:.0f} captions)"
     )
     claim = "Zero-shot: draws captions that its training set does not contain; no number is given (3.1)"
     return [(claim, measured, "no number to compare")]
@@ -128,6 +131,8 @@ def _composition(results: Results, domain: str) -> list[Finding]:
 
 def _specialised_domain(results: Results) -> list[Finding]:
     gaps, words = {}, []
+    if results.names:  # of one's own pictures none are the special ones
+        return []
     for domain in ("coco", "cub"):
         ours, codes = results.rows(domain, "fid"), results.rows(domain, "fid", model="dvae")
         if ours.empty or codes.empty:

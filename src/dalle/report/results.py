@@ -12,12 +12,14 @@ from dalle.report.frames import EVALUATION_COLUMNS, FEATURES, only_value, requir
 class Results:
     """Metrics by stage name (the contents of each stage's JSON) and the evaluation tables of all domains in one frame.
 
-    `world` names the data in words ("the miniature world"). Stages that did not run are simply absent.
+    `world` names the data in words ("the miniature world"), `names` a domain's where it is not what the domain is called
+    after. Stages that did not run are simply absent.
     """
 
     metrics: Mapping[str, Mapping[str, float]]
     evaluation: pd.DataFrame
     world: str
+    names: Mapping[str, str]
 
     def __post_init__(self) -> None:
         require_columns(self.evaluation, EVALUATION_COLUMNS, "evaluation table")
@@ -32,6 +34,9 @@ class Results:
             known = ", ".join(sorted(metrics)) or "none"
             raise ValueError(f"metrics of stage '{stage}': '{key}' is missing (there are: {known})")
         return metrics[key]
+
+    def name(self, domain: str) -> str:
+        return self.names.get(domain, domain)
 
     @property
     def domains(self) -> list[str]:

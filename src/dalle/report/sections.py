@@ -74,7 +74,7 @@ def _words(name: str, domain: str, results: Results) -> tuple[str, str]:
         return _measured_words(name, domain, results)
     if name == "memorisation":
         return _memorisation_words(domain, results)
-    where = f" of {domain}" if domain else ""
+    where = f" of {results.name(domain)}" if domain else ""
     return {
         "miniature_world": (f"Pairs from {results.world}", "Images over the captions they come with."),
         "filter_examples": (
@@ -120,20 +120,20 @@ def _measured_words(name: str, domain: str, results: Results) -> tuple[str, str]
     images, candidates = int(rows["num_samples"].max()), int(rows["candidates"].max())
     if name == "caption_accuracy":
         caption = f"{images:,} captions, N up to {candidates}; bands are 95 % Wilson intervals.{_ceiling(domain, results)}"
-        return f"{METRICS[metric].label} on {domain}", caption
+        return f"{METRICS[metric].label} on {results.name(domain)}", caption
     over = f"{results.features(domain)}, {images:,} images a model"
     if name == "rerank_curves":
         return (
-            f"Scores against the number of candidates on {domain} (the paper's Fig. 9c)",
+            f"Scores against the number of candidates on {results.name(domain)} (the paper's Fig. 9c)",
             f"{over}, no blur, N up to {candidates}{_over_orders(table, domain)}; bands are one standard deviation each way"
             f"{_dashed(table, domain)}.",
         )
     blurred = table[(table["domain"] == domain) & (table["metric"] == metric) & (table["blur_radius"] > 0)]
     kind = only_value(blurred, "blur_kind")
     return (
-        f"FID and Inception score against blur on {domain} (the paper's Fig. 9{'b' if domain == 'cub' else 'a'})",
+        f"FID and Inception score against blur on {results.name(domain)} (the paper's Fig. 9{'b' if domain == 'cub' else 'a'})",
         f"{over}, DALL-E best of {candidates}; {BLURS.get(kind, kind)}; bands are one standard deviation each way"
-        f"{_dashed(table, domain)}. Below, in panels of their own, published numbers. "
+        f"{_dashed(table, domain)}. {'' if domain in results.names else 'Below, in panels of their own, published numbers. '}"
         "FID at this number of images is biased upwards, the same for all models: compare within the figure only.",
     )
 
@@ -153,7 +153,7 @@ def _memorisation_words(domain: str, results: Results) -> tuple[str, str]:
     keys = ("copies_dalle", "copies_real", "nearer_than_real")
     ours, real, nearer = (results.number(f"evaluate-{domain}", f"memorisation/{key}") for key in keys)
     return (
-        f"Samples of {domain} beside their nearest training images",
+        f"Samples of {results.name(domain)} beside their nearest training images",
         f"By this measure {ours:.1%} of the samples are copies of a training image, and so are {real:.1%} of the real "
         "validation images, as far as they overlap with the training set (3.2). A sample is nearer to the training set than a "
         f"real image in {nearer:.0%} of all comparisons: 50% would be alike, and much more a sign of memorisation.",

@@ -1,56 +1,74 @@
-"""A folder of pictures with a list of captions, the layout that anyone's own pictures can be brought in."""
+"""A folder of pictures with their captions, the layout that anyone's own pictures can be brought in."""
 
-import json
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
 from dalle.data.manifest import manifest_from_rows
-from dalle.data.sources.rows import clean_caption, describe_files, is_inside
+from dalle.data.sources.caption_lists import Entry, entries_of, lists_in, pictures_below
+from dalle.data.sources.rows import describe_files
 
 TREE = """{folder}/
-  captions.jsonl    a JSON object a line: {{"file": "cat.jpg", "caption": "the exact same cat on the top as a sketch ..."}}
-  cat.jpg ..."""
+  captions.jsonl    a line a caption: {{"file": "cats/1.jpg", "caption": "a cat on a mat", "split": "train"}}
+                    or captions.csv with the columns file, caption; "split" (train, val or test) may be left out
+  cats/1.jpg ...    pictures, also in sub-folders
+or
+{folder}/
+  cats/1.jpg        .jpg, .jpeg, .png or .webp
+  cats/1.txt ...    the captions of 1.jpg, one a line"""
 
 
-def read_captioned_folder(folder: Path | str) -> tuple[pd.DataFrame, list[str]]:
-    """(manifest, problems), all of split 'test', a pair for each line of `captions.jsonl`, whose number is the pair's id.
+def is_captioned_folder(folder: Path) -> bool:
+    return bool(lists_in(folder))
 
-    A picture may have many captions. Lines that are not such an object, name a file outside the folder or one that is no
-    image are problems; pictures that no line names are nobody's business.
+
+def read_captioned_folder(folder: Path | str, split_of: Callable[[str], str]) -> tuple[pd.DataFrame, list[str]]:
+    """(manifest, problems), a pair a caption; an image's id is its path.
+
+    Where no entry says an image's split, `split_of` tells it by the checksum of its bytes: copies of a file are of one split.
+    A picture may have many captions. Entries that cannot be used, name a file outside the folder or one that is no image,
+    say the same twice or contradict each other, and pictures without a caption are problems.
     """
     folder = Path(folder)
-    path = folder / "captions.jsonl"
-    if not path.is_file():
-        raise ValueError(f"{folder}: no captions.jsonl; expected\n{TREE.format(folder=folder)}")
     problems: list[str] = []
-    lines = list(_lines(path, problems))
-    rows = []
-    described = describe_files([folder / file for _, file, _ in lines])
-    for (number, file, caption), image in zip(lines, described, strict=True):
-        if isinstance(image, str):
-            problems.append(f"{path}, line {number}: {image}")
-        else:
-            rows.append({"pair_id": str(number), "image_id": file, "caption": caption, **image, "split": "test"})
-    return manifest_from_rows(rows), problems
+    entries = list(entries_of(folder, problems))
+    entries = _without_contradictions(entries, problems)
+    images = _described(folder, entries, problems)
+    named = {folder / entry.file for entry in entries} if lists_in(folder) != [".txt"] else set(pictures_below(folder))
+    problems += [f"{path}: has no caption" for path in pictures_below(folder) if path not in named]
+    splits = {entry.file: entry.split for entry in entries if entry.split}
+    splits |= {file: split_of(str(image["crc32"])) for file, image in images.items() if file not in splits}
+    return manifest_from_rows(
+        {"pair_id": entry.pair_id, "image_id": entry.file, "caption": entry.caption, **images[entry.file]}
+        | {"split": splits[entry.file]}
+        for entry in entries
+        if entry.file in images
+    ), problems
 
 
-def _lines(path: Path, problems: list[str]) -> Iterator[tuple[int, str, str]]:
-    """(line number from 1, file, caption) of every line that can be used; empty lines count but are nothing."""
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            entry = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            problems.append(f"{path}, line {number}: not JSON: {error}")
-            continue
-        file, caption = (entry.get("file"), entry.get("caption")) if isinstance(entry, dict) else (None, None)
-        caption = clean_caption(caption) if isinstance(caption, str) else ""
-        if not isinstance(file, str) or not caption:
-            problems.append(f'{path}, line {number}: no "file", or no "caption": {line[:200]!r}')
-        elif not is_inside(file):
-            problems.append(f"{path}, line {number}: its file {file!r} leads out of the folder; skipped")
+def _without_contradictions(entries: list[Entry], problems: list[str]) -> list[Entry]:
+    """Entries that are not there twice; of two splits of an image the first counts."""
+    first: dict[tuple[str, str], Entry] = {}
+    splits: dict[str, Entry] = {}
+    for entry in entries:
+        stated = splits.setdefault(entry.file, entry) if entry.split else entry
+        if (entry.file, entry.caption) in first:
+            earlier = first[entry.file, entry.caption].place
+            problems.append(f"{entry.place}: {entry.file} has this caption already ({earlier}); skipped")
+        elif entry.split and entry.split != stated.split:
+            problems.append(f"{entry.place}: {entry.file} is of split {stated.split} already ({stated.place}); skipped")
         else:
-            yield number, file, caption
+            first[entry.file, entry.caption] = entry
+    return list(first.values())
+
+
+def _described(folder: Path, entries: list[Entry], problems: list[str]) -> dict[str, dict]:
+    """What the manifest says about each picture that can be read, by its path in the folder."""
+    places = {}
+    for entry in entries:
+        places.setdefault(entry.file, entry.place)
+    described = describe_files([folder / file for file in places])
+    images = dict(zip(places, described, strict=True))
+    problems += [f"{places[file]}: {image}" for file, image in images.items() if isinstance(image, str)]
+    return {file: image for file, image in images.items() if not isinstance(image, str)}

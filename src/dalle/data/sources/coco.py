@@ -7,26 +7,41 @@ from typing import Any
 
 import pandas as pd
 
+from dalle.config import LinesError
 from dalle.data.manifest import manifest_from_rows
 from dalle.data.sources.rows import clean_caption, describe_files, is_inside, unlisted_files
 
-TREE = """{folder}/
-  annotations/captions_train{years}.json
-  annotations/captions_val{years}.json
-  train{years}/COCO_train{years}_000000000009.jpg ...
-  val{years}/COCO_val{years}_000000000042.jpg ..."""
+TREES = {
+    2014: """{folder}/
+  annotations/captions_train2014.json
+  annotations/captions_val2014.json
+  train2014/COCO_train2014_000000000009.jpg ...
+  val2014/COCO_val2014_000000000042.jpg ...""",
+    2017: """{folder}/
+  annotations/captions_train2017.json
+  annotations/captions_val2017.json
+  train2017/000000000009.jpg ...
+  val2017/000000000139.jpg ...""",
+}
 
 
-def read_coco(folder: Path | str, years: str = "2014") -> tuple[pd.DataFrame, list[str]]:
+def is_coco(folder: Path) -> bool:
+    """Whether it is MS-COCO's layout, of any year."""
+    return any(folder.glob("annotations/captions_*.json"))
+
+
+def read_coco(folder: Path | str, year: int) -> tuple[pd.DataFrame, list[str]]:
     """(manifest, problems) of the splits 'train' and 'val', one pair an annotation, sorted by image and annotation.
 
     Images without captions, captions without images and files that no annotation knows are problems. One of the splits may
     be absent altogether; the pictures may also lie under `images/`.
     """
     folder = Path(folder)
-    parts = [_read_split(folder, split, years) for split in ("train", "val") if _annotations(folder, split, years).is_file()]
+    parts = [_read_split(folder, split, year) for split in ("train", "val") if _annotations(folder, split, year).is_file()]
     if not parts:
-        raise ValueError(f"{folder}: no MS-COCO captions; expected\n{TREE.format(folder=folder, years=years)}")
+        others = sorted(path.name for path in folder.glob("annotations/captions_*.json"))
+        words = f" ({', '.join(others)} there: another coco_year?)" if others else ""
+        raise LinesError(f"{folder}: no MS-COCO captions of {year}{words}; expected\n{TREES[year].format(folder=folder)}")
     manifest = manifest_from_rows(row for rows, _ in parts for row in rows)
     problems = [problem for _, problems in parts for problem in problems]
     twice = manifest.pair_id.duplicated() | (manifest.split != manifest.groupby("image_id").split.transform("first"))
@@ -35,12 +50,12 @@ def read_coco(folder: Path | str, years: str = "2014") -> tuple[pd.DataFrame, li
     return manifest[~twice].reset_index(drop=True), problems
 
 
-def _read_split(folder: Path, split: str, years: str) -> tuple[list[dict[str, Any]], list[str]]:
-    path = _annotations(folder, split, years)
-    pictures = next((p for p in (folder / f"{split}{years}", folder / "images" / f"{split}{years}") if p.is_dir()), None)
+def _read_split(folder: Path, split: str, year: int) -> tuple[list[dict[str, Any]], list[str]]:
+    path = _annotations(folder, split, year)
+    pictures = next((p for p in (folder / f"{split}{year}", folder / "images" / f"{split}{year}") if p.is_dir()), None)
     if pictures is None:
-        tree = TREE.format(folder=folder, years=years)
-        raise ValueError(f"{folder}: {path.name} is there, its pictures are not; expected\n{tree}")
+        tree = TREES[year].format(folder=folder)
+        raise LinesError(f"{folder}: {path.name} is there, its pictures are not; expected\n{tree}")
     content = _load(path)
     problems: list[str] = []
     names = dict(_images(content["images"], path, problems))
@@ -61,8 +76,8 @@ def _read_split(folder: Path, split: str, years: str) -> tuple[list[dict[str, An
     return rows, problems
 
 
-def _annotations(folder: Path, split: str, years: str) -> Path:
-    return folder / "annotations" / f"captions_{split}{years}.json"
+def _annotations(folder: Path, split: str, year: int) -> Path:
+    return folder / "annotations" / f"captions_{split}{year}.json"
 
 
 def _load(path: Path) -> dict[str, list]:

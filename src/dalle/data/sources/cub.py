@@ -1,56 +1,103 @@
 """Caltech-UCSD Birds 200-2011 with the ten captions an image of Reed et al. 2016."""
 
-import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
+from dalle.config import LinesError
 from dalle.data.manifest import manifest_from_rows
+from dalle.data.sources.caption_lists import split_lines
+from dalle.data.sources.cub_boxes import Bird, cropped, read_boxes
+from dalle.data.sources.cub_splits import FILES, CubSplit, cub_splits
 from dalle.data.sources.rows import decode_caption, describe_files, is_inside, unlisted_files
 
+CubCrop = Literal["image", "box"]
 TREE = """{folder}/
-  images.txt              <image id> <class>/<name>.jpg
-  classes.txt             <class id> <class>
-  images/<class>/<name>.jpg
-  testclasses.txt         the classes of the test split, one a line
-  text_c10/<class>/<name>.txt
-(the first three may lie in CUB_200_2011/, the last two in cvpr2016_cub/)"""
+  CUB_200_2011/
+    images.txt              <image id> <class>/<name>.jpg
+    classes.txt             <class id> <class>
+    images/<class>/<name>.jpg
+    train_test_split.txt    <image id> <0 or 1>; for cub_split: train_test_split
+    bounding_boxes.txt      <image id> <left> <top> <width> <height>; for cub_crop: box
+  cvpr2016_cub/
+    text_c10/<class>/<name>.txt    the captions, one a line
+    testclasses.txt         the classes of the test split, one a line; for cub_split: testclasses
+(what lies in CUB_200_2011/ and cvpr2016_cub/ may also lie in {folder}/ itself; of AttnGAN's metadata
+text/<class>/<name>.txt instead of text_c10/, and train/filenames.pickle, test/filenames.pickle; for cub_split: filenames)"""
+TABLES, TEXTS = ("images.txt", "classes.txt"), ("cvpr2016_cub/text_c10", "text_c10", "text")
 
 
-def read_cub(folder: Path | str) -> tuple[pd.DataFrame, list[str]]:
-    """(manifest, problems), one pair a caption line; 'test' are the classes of testclasses.txt, as the GANs split.
+def is_cub(folder: Path) -> bool:
+    return any(all((place / name).is_file() for name in TABLES) for place in (folder, folder / "CUB_200_2011"))
 
-    Blank lines are no captions but count in the line number of `pair_id`. The file train_test_split.txt, which splits within
-    classes, is not used.
+
+def read_cub(folder: Path | str, split: CubSplit, crop: CubCrop) -> tuple[pd.DataFrame, list[str]]:
+    """(manifest, problems), one pair a caption line, of the splits 'train' and 'test'.
+
+    Blank lines are no captions but count in the line number of `pair_id`. `crop` box: the picture is the square around the
+    bird that the GANs are trained on.
     """
     folder = Path(folder)
-    tables = _find(folder, "CUB_200_2011", ("images.txt", "classes.txt", "images"))
-    texts = _find(folder, "cvpr2016_cub", ("testclasses.txt", "text_c10"))
+    needed = (*TABLES, "images", "bounding_boxes.txt") if crop == "box" else (*TABLES, "images")
+    tables = _find(folder, "CUB_200_2011", needed)
+    texts = next((folder / name for name in TEXTS if (folder / name).is_dir()), None)
+    if texts is None:
+        raise LinesError(f"{folder}: no captions ({', '.join(TEXTS)}); expected\n{TREE.format(folder=folder)}")
     problems: list[str] = []
     classes = set(_table(tables / "classes.txt", problems).values())
-    test_classes = _test_classes(texts, classes, problems)
     listed = _table(tables / "images.txt", problems)
     names = {image_id: name for image_id, name in listed.items() if _usable(image_id, name, classes, problems)}
-    caption_files = {image_id: (texts / "text_c10" / name).with_suffix(".txt") for image_id, name in names.items()}
-    problems += unlisted_files(texts / "text_c10", set(caption_files.values()), ("*/*.txt",))
+    splits = cub_splits(split, _split_folder(folder, split), names, classes, problems)
+    caption_files = {image_id: (texts / name).with_suffix(".txt") for image_id, name in names.items()}
+    problems += unlisted_files(texts, set(caption_files.values()), ("*/*.txt",))
     problems += unlisted_files(tables / "images", {tables / "images" / name for name in names.values()}, ("*/*.jpg", "*/*.png"))
+    boxes = read_boxes(tables / "bounding_boxes.txt", problems) if crop == "box" else None
     rows: list[dict[str, Any]] = []
     for image_id, image in zip(names, describe_files([tables / "images" / name for name in names.values()]), strict=True):
-        if isinstance(image, str):
-            problems.append(image)
+        try:
+            picture = _picture(image_id, image, boxes)
+        except ValueError as error:
+            problems.append(str(error))
             continue
-        split = "test" if names[image_id].split("/")[0] in test_classes else "train"
-        for line, caption in _captions(caption_files[image_id], problems):
-            rows.append({"pair_id": f"{image_id}-{line}", "image_id": image_id, "caption": caption, **image, "split": split})
+        for line, caption in _captions(caption_files[image_id], problems) if image_id in splits else ():
+            shared = {**picture, "split": splits[image_id]}
+            rows.append({"pair_id": f"{image_id}-{line}", "image_id": image_id, "caption": caption, **shared})
     return manifest_from_rows(rows), problems
 
 
+def _picture(image_id: str, image: Mapping[str, Any] | str, boxes: Mapping[str, Bird] | None) -> Mapping[str, Any]:
+    """The image that could be read, or its part around the bird; a complaint instead of an image is a `ValueError`."""
+    if isinstance(image, str):
+        raise ValueError(image)
+    if boxes is None:
+        return image
+    if image_id not in boxes:
+        raise ValueError(f"bounding_boxes.txt: no box for image {image_id} ({image['file']})")
+    return cropped(image, boxes[image_id])
+
+
+def _split_folder(folder: Path, split: CubSplit) -> Path:
+    """Where the files of this split lie; without them a `ValueError` says of which splits there are."""
+    found = {kind: _place(folder, *where) for kind, where in FILES.items()}
+    if found[split] is None:
+        others = [kind for kind, place in found.items() if place]
+        words = f" (those of cub_split {' and '.join(others)} are there)" if others else ""
+        names = ", ".join(FILES[split][1])
+        raise LinesError(f"{folder}: no {names}, which cub_split {split} reads{words}; expected\n{TREE.format(folder=folder)}")
+    return found[split]
+
+
+def _place(folder: Path, inner: str, needed: tuple[str, ...]) -> Path | None:
+    return next((place for place in (folder / inner, folder) if all((place / name).exists() for name in needed)), None)
+
+
 def _find(folder: Path, inner: str, needed: tuple[str, ...]) -> Path:
-    for place in (folder, folder / inner):
-        if all((place / name).exists() for name in needed):
-            return place
-    raise ValueError(f"{folder}: not CUB-200-2011 with captions ({', '.join(needed)}); expected\n{TREE.format(folder=folder)}")
+    place = _place(folder, inner, needed)
+    if place is None:
+        raise LinesError(f"{folder}: not CUB-200-2011 ({', '.join(needed)}); expected\n{TREE.format(folder=folder)}")
+    return place
 
 
 def _table(path: Path, problems: list[str]) -> dict[str, str]:
@@ -76,15 +123,6 @@ def _usable(image_id: str, name: str, classes: set[str], problems: list[str]) ->
     return False
 
 
-def _test_classes(texts: Path, classes: set[str], problems: list[str]) -> set[str]:
-    listed = {line.strip() for line in _lines(texts / "testclasses.txt")} - {""}
-    unknown = sorted(listed - classes)
-    problems += [f"{texts / 'testclasses.txt'}: {name!r} is not a class of classes.txt" for name in unknown]
-    if not listed & classes:
-        raise ValueError(f"{texts / 'testclasses.txt'}: names none of the {len(classes)} classes, so there is no test split")
-    return listed
-
-
 def _captions(path: Path, problems: list[str]) -> list[tuple[int, str]]:
     """(line number from 0, caption) of the lines that are not blank."""
     if not path.is_file():
@@ -97,5 +135,4 @@ def _captions(path: Path, problems: list[str]) -> list[tuple[int, str]]:
 
 
 def _lines(path: Path) -> list[str]:
-    """Decoded lines; only real line ends count, not the exotic ones of `str.splitlines`."""
-    return [decode_caption(line) for line in re.split(rb"\r\n|\n|\r", path.read_bytes())]
+    return [decode_caption(line) for line in split_lines(path.read_bytes())]

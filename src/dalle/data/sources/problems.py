@@ -1,5 +1,7 @@
 """How much may be wrong with a source before the work stops."""
 
+from dalle.config import LinesError
+
 MAX_PROBLEM_FRACTION = 0.01
 NUM_SHOWN = 20
 
@@ -14,7 +16,7 @@ def require_few_problems(problems: list[str], num_pairs: int, source: str) -> No
         return
     shown = "".join(f"\n  {problem}" for problem in problems[:NUM_SHOWN])
     more = f"\n  ... and {len(problems) - NUM_SHOWN} more" if len(problems) > NUM_SHOWN else ""
-    raise ValueError(
+    raise LinesError(
         f"{source}: {len(problems)} problems beside {num_pairs} usable pairs, more than {MAX_PROBLEM_FRACTION:.0%}; "
         f"restore the files, or take out what lists them:{shown}{more}"
     )

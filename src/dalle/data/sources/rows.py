@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from dalle.data.image_files import MAX_PIXELS
 from dalle.data.image_headers import header_size
 
 # white space, control characters, byte order marks, and what stands for undecodable bytes
@@ -38,13 +39,16 @@ def describe_image(data: bytes, file: Path | str, offset: int = 0) -> dict[str, 
 
 
 def describe_file(path: Path) -> dict[str, Any]:
-    """As `describe_image` for a file that is an image; a missing or unreadable one is a `ValueError` naming it."""
+    """As `describe_image` for a file that is an image; a missing, unreadable or huge one is a `ValueError` naming it."""
     try:
         image = describe_image(path.read_bytes(), path)
     except OSError as error:
         raise ValueError(f"{path}: listed, but cannot be opened: {error.strerror}") from None
     if not image["width"]:
-        raise ValueError(f"{path}: not an image that can be read")
+        raise ValueError(f"{path}: not an image that can be read, or one of far too many pixels")
+    if image["width"] * image["height"] > MAX_PIXELS:
+        size = f"{image['width']} x {image['height']} pixels"
+        raise ValueError(f"{path}: {size}, more than the {MAX_PIXELS} that are opened")
     return image
 
 

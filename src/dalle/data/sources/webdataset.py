@@ -36,10 +36,9 @@ def read_webdataset(folder: Path | str) -> tuple[pd.DataFrame, list[str]]:
 def iterate_webdataset(folder: Path | str, finished: Path | None = None) -> Iterator[tuple[pd.DataFrame, list[str]]]:
     """Index every `*.tar` of `folder` without unpacking: (manifest, problems) of each, one pair an image, all 'train'.
 
-    What is found in a shard is kept in the folder `finished`, if one is given: a second attempt on the same shards finds it.
-
     A pair's id is `<shard's stem>/<key>`. The caption is `<key>.txt`, else "caption" of `<key>.json`; a blank one is kept,
     for the filters to count. An image whose header cannot be read is kept with width = height = 0.
+    What was found in a shard is kept in the folder `finished`, if one is given, for a second attempt on the same files.
     """
     folder = Path(folder)
     shards = sorted(folder.glob("*.tar"))
@@ -54,7 +53,8 @@ def iterate_webdataset(folder: Path | str, finished: Path | None = None) -> Iter
 def _indexed(shard: Path, finished: Path | None) -> tuple[pd.DataFrame, list[str]]:
     if finished is None:
         return index_shard(shard)
-    file = finished / f"{shard.stem}.parquet"
+    state = shard.stat()
+    file = finished / f"{shard.stem}-{state.st_size}-{state.st_mtime_ns}.parquet"
     if file.exists():
         return read_manifest(file), json.loads(file.with_suffix(".json").read_text())
     manifest, problems = index_shard(shard)

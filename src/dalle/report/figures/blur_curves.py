@@ -25,12 +25,12 @@ LEFT, PLOT_WIDTH, PLOT_HEIGHT, PITCH = 42, 268, 250, 434
 
 
 @styled
-def blur_curves(frame: pd.DataFrame, domain: str, *, dataset: str, reference_size: int) -> Figure:
+def blur_curves(frame: pd.DataFrame, domain: str, *, dataset: str, reference_size: int, published: bool) -> Figure:
     """A panel a metric, a line a model, from the tidy evaluation table; `dataset` names the data in words.
 
     Radii are pixels of a picture `reference_size` wide, evenly spaced. Each model is shown at its largest number of
     candidates, all at one number of images. Dashed lines leave out the reference images that also occur in the training set,
-    where the table has them. What was published of the domain stands below, in panels of its own.
+    where the table has them. With `published`, what was published of the domain stands below, in panels of its own.
     """
     rows = domain_rows(frame, domain)
     features = only_value(metric_rows(rows, "fid"), "features")
@@ -44,7 +44,7 @@ def blur_curves(frame: pd.DataFrame, domain: str, *, dataset: str, reference_siz
         raise ValueError(f"evaluation table: curves need at least two values in 'blur_radius', domain '{domain}' has {radii}")
     words = f"{FEATURES.get(only_value(rows, 'features'), features)} · {sample_words(rows)} a model"
     height = HEADER + 32 + PLOT_HEIGHT + 78
-    strip = STRIP_HEIGHT + MARGIN if domain in SOURCES else 0
+    strip = STRIP_HEIGHT + MARGIN if published and domain in SOURCES else 0
     sheet = Sheet(height + strip, f"Fidelity against blur: {dataset}", words + _best_of(rows))
     for index, metric in enumerate(shown):
         x = MARGIN + LEFT + index * PITCH

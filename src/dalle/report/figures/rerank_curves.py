@@ -18,11 +18,12 @@ OVER_SUBSETS = "_over_subsets"
 
 
 @styled
-def rerank_curves(frame: pd.DataFrame, domain: str, *, dataset: str) -> Figure:
+def rerank_curves(frame: pd.DataFrame, domain: str, *, dataset: str, published: bool) -> Figure:
     """FID, Inception score and, where measured, caption accuracy and CLIP score against N, unblurred.
 
     Lines are means over random orders of the candidates, where the table has them, with rings for the order of drawing;
-    otherwise that order alone. Dashed lines leave out the reference images seen in training.
+    otherwise that order alone. Dashed lines leave out the reference images seen in training. With `published`, what the paper
+    says of its own curve stands below.
     """
     rows = domain_rows(frame, domain)
     rows = rows[(rows["model"] == MODEL) & (rows["blur_radius"].fillna(0) == 0)]
@@ -40,7 +41,7 @@ def rerank_curves(frame: pd.DataFrame, domain: str, *, dataset: str) -> Figure:
     pitch = PLOT_HEIGHT + 92
     subtitle = f"DALL-E · {FEATURES.get(features, features)} for {_names(always)} · {sample_words(rows)} each · no blur"
     height = HEADER + 32 + num_rows * pitch + 14
-    knee = KNEE_HEIGHT + MARGIN if domain == "coco" else 0
+    knee = KNEE_HEIGHT + MARGIN if published and domain == "coco" else 0
     sheet = Sheet(height + knee, f"Reranking by CLIP: {dataset}", subtitle)
     for index, metric in enumerate(shown):
         x = MARGIN + LEFT + (index % columns) * (plot_width + GAP)
