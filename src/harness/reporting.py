@@ -17,11 +17,13 @@ from dalle.data.manifest import BOX, one_row_per_image, read_manifest
 from dalle.dvae.model import load_dvae
 from dalle.dvae.quality import psnr_db
 from dalle.evaluation.memorisation import read_nearest
+from dalle.evaluation.overlap import planted_overlap
 from dalle.evaluation.samples import RerankedSamples, read_reranked
 from dalle.evaluation.table import read_rows
 from dalle.generation.completed_pictures import Completions, read_completions
 from dalle.generation.decoding import decode_codes
 from dalle.generation.encoding import encode_images
+from dalle.overlap.found import read_found, read_table
 from dalle.prior.kinds import load_prior
 from dalle.prior.masks import sequence_mask
 from dalle.report.ablations import ablations_section, read_ablations
@@ -35,6 +37,8 @@ from dalle.report.figures.filter_examples import Example, filter_examples
 from dalle.report.figures.memorisation import COLUMNS as NUM_COLUMNS
 from dalle.report.figures.memorisation import Band, memorisation
 from dalle.report.figures.miniature_world import miniature_world
+from dalle.report.figures.overlap import COLUMNS as NUM_NEAREST
+from dalle.report.figures.overlap import OverlapBand, overlap
 from dalle.report.figures.published_numbers import published_numbers
 from dalle.report.figures.reconstructions import reconstructions
 from dalle.report.figures.rerank_curves import rerank_curves
@@ -74,8 +78,9 @@ class Evidence:
     @classmethod
     def gather(cls, params: Params) -> "Evidence":
         """Read metrics, curves and reranked samples of this run; a missing file is an error that names it."""
-        stages = "prepare_data filter_data train_tokenizer train_dvae precompute_tokens train_prior train_clip".split()
-        stages += [f"{stage}-{domain}" for domain in params.domains for stage in ("sample", "rerank", "evaluate")]
+        stages = "prepare_data filter_data train_detector train_tokenizer train_dvae precompute_tokens train_prior train_clip".split()
+        of_domain = ("find_overlap", "sample", "rerank", "evaluate")
+        stages += [f"{stage}-{domain}" for domain in params.domains for stage in of_domain]
         stages.append("complete")
         metrics = {stage: json.loads((METRICS / f"{stage}.json").read_text()) for stage in stages}
         tables = [read_rows(METRICS / f"evaluate-{domain}.csv") for domain in params.domains]
@@ -159,6 +164,7 @@ def _figures(evidence: Evidence) -> dict[str, Callable[[], Figure]]:
         figures[f"samples-{domain}"] = lambda domain=domain: _samples(evidence, domain)
         figures[f"best_of-{domain}"] = lambda domain=domain: _best_of(evidence, domain)
         figures[f"memorisation-{domain}"] = lambda domain=domain: _memorisation(evidence, domain)
+        figures[f"overlap-{domain}"] = lambda domain=domain: _overlap(evidence, domain)
         figures[f"rerank_curves-{domain}"] = lambda domain=domain, words=dataset: rerank_curves(table, domain, dataset=words)
         figures[f"blur_curves-{domain}"] = lambda domain=domain, words=dataset: blur_curves(
             table, domain, dataset=words, reference_size=size
@@ -304,3 +310,42 @@ def _memorisation(evidence: Evidence, domain: str) -> Figure:
     ]
     train = training[training["split"] == "train"]
     return memorisation(bands, table, num_training=train["image_id"].nunique(), dataset=evidence.dataset(domain))
+
+
+def _overlap(evidence: Evidence, domain: str) -> Figure:
+    """The closest evaluation images, those on both sides of the threshold, and the whole spread."""
+    size = evidence.params.image_size
+    table, found = read_table(Path(f"data/overlap/{domain}.csv")), read_found(Path(f"data/overlap/{domain}.json"))
+    training = read_manifest(Path("data/filtered/pairs.parquet")).set_index("pair_id", drop=False)
+    pairs = one_row_per_image(evaluation_pairs(read_manifest(Path(f"data/prepared/{domain}.parquet")), domain))
+    pairs = pairs.set_index("image_id", drop=False)
+    truth = Path("data/prepared/truth/web.parquet")
+    if truth.is_file():
+        leaks = pd.read_parquet(truth)
+        kept = leaks[leaks["pair_id"].isin(training["pair_id"])]["leak_of"]
+        table["planted"] = planted_overlap(kept, domain, table["image_id"].tolist())
+
+    def bands(chosen: Mapping[str, pd.DataFrame]) -> list[OverlapBand]:
+        return [
+            OverlapBand(
+                heading=heading,
+                images=load_evaluation_images(pairs.loc[rows["image_id"]], size),
+                nearest=load_evaluation_images(training.loc[rows["nearest"]], size),
+                similarity=rows["similarity"].tolist(),
+                mirrored=rows["mirrored"].tolist(),
+                planted=rows["planted"].tolist() if "planted" in rows else (),
+            )
+            for heading, rows in chosen.items()
+            if len(rows)
+        ]
+
+    seen, others = table.head(len(found.image_ids)), table.iloc[len(found.image_ids) :]
+    closest, rest = seen.head(NUM_NEAREST), seen.iloc[NUM_NEAREST:]
+    return overlap(
+        bands({"The closest": closest, "Just above the threshold": rest.tail(NUM_NEAREST)}),
+        bands({"Just below the threshold": others.head(NUM_NEAREST), "Further below": others.iloc[NUM_NEAREST:].head(NUM_NEAREST)}),
+        table,
+        threshold=found.threshold,
+        num_training=found.num_training_images,
+        dataset=evidence.dataset(domain),
+    )

@@ -59,4 +59,14 @@ PLANS = {
         },
         schedules=STEP_SIZE,
     ),
+    "train_detector": TrainingPlan(
+        title="Training the detector of copies",
+        model="clip",
+        groups={
+            "InfoNCE | nats": ("train/loss", "valid/loss"),
+            "Altered copies | share found first, ↑ higher is better": ("valid/top1",),
+            "At the suggested threshold | shares": ("valid/precision", "valid/recall"),
+        },
+        schedules=STEP_SIZE,
+    ),
 }
