@@ -78,10 +78,10 @@ class Evidence:
     @classmethod
     def gather(cls, params: Params) -> "Evidence":
         """Read metrics, curves and reranked samples of this run; a missing file is an error that names it."""
-        stages = "prepare_data filter_data train_detector train_tokenizer train_dvae precompute_tokens train_prior train_clip".split()
+        stages = "prepare_data filter_data train_tokenizer train_dvae precompute_tokens train_prior train_clip".split()
         of_domain = ("find_overlap", "sample", "rerank", "evaluate")
         stages += [f"{stage}-{domain}" for domain in params.domains for stage in of_domain]
-        stages.append("complete")
+        stages += ["train_detector", "complete"]
         metrics = {stage: json.loads((METRICS / f"{stage}.json").read_text()) for stage in stages}
         tables = [read_rows(METRICS / f"evaluate-{domain}.csv") for domain in params.domains]
         return cls(
@@ -325,25 +325,22 @@ def _overlap(evidence: Evidence, domain: str) -> Figure:
         kept = leaks[leaks["pair_id"].isin(training["pair_id"])]["leak_of"]
         table["planted"] = planted_overlap(kept, domain, table["image_id"].tolist())
 
-    def bands(chosen: Mapping[str, pd.DataFrame]) -> list[OverlapBand]:
-        return [
-            OverlapBand(
-                heading=heading,
-                images=load_evaluation_images(pairs.loc[rows["image_id"]], size),
-                nearest=load_evaluation_images(training.loc[rows["nearest"]], size),
-                similarity=rows["similarity"].tolist(),
-                mirrored=rows["mirrored"].tolist(),
-                planted=rows["planted"].tolist() if "planted" in rows else (),
-            )
-            for heading, rows in chosen.items()
-            if len(rows)
-        ]
+    def band(heading: str, rows: pd.DataFrame) -> OverlapBand:
+        nearest, mirrored = load_evaluation_images(training.loc[rows["nearest"]], size), rows["mirrored"].to_numpy()
+        return OverlapBand(
+            heading=heading,
+            images=load_evaluation_images(pairs.loc[rows["image_id"]], size),
+            nearest=np.where(mirrored[:, None, None, None], nearest[:, :, ::-1], nearest),
+            similarity=rows["similarity"].tolist(),
+            mirrored=mirrored.tolist(),
+            planted=rows["planted"].tolist() if "planted" in rows else (),
+        )
 
-    seen, others = table.head(len(found.image_ids)), table.iloc[len(found.image_ids) :]
-    closest, rest = seen.head(NUM_NEAREST), seen.iloc[NUM_NEAREST:]
+    num, seen, others = NUM_NEAREST, table.head(len(found.image_ids)), table.iloc[len(found.image_ids) :]
+    above = {"The closest": seen.head(num), "Just above the threshold": seen.iloc[num:].tail(num)}
+    below = {"Just below the threshold": others.head(num), "Further below": others.iloc[num:].head(num)}
     return overlap(
-        bands({"The closest": closest, "Just above the threshold": rest.tail(NUM_NEAREST)}),
-        bands({"Just below the threshold": others.head(NUM_NEAREST), "Further below": others.iloc[NUM_NEAREST:].head(NUM_NEAREST)}),
+        *([band(heading, rows) for heading, rows in side.items() if len(rows)] for side in (above, below)),
         table,
         threshold=found.threshold,
         num_training=found.num_training_images,

@@ -14,7 +14,7 @@ COLUMNS = ("image_id", "nearest", "similarity", "mirrored")
 
 
 class Found(NamedTuple):
-    """The summary of one domain; `rate` is the share of its images whose nearest training image is at least `threshold` near."""
+    """One domain's images that were seen, and the `rate` of them: their nearest training image is at least `threshold` near."""
 
     threshold: float
     num_images: int

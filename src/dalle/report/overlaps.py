@@ -39,7 +39,9 @@ def overlap_finding(results: Results, domain: str) -> tuple[str, str, str] | Non
     claim = f"About {IN_THE_PAPER[domain]} evaluation images are in the training set (3.2)"
     known = _known(results, stage)
     measured = f"{domain}: {results.number(stage, 'overlap/rate'):.1%} found" + (f"; {known}" if known else "")
-    return claim, measured, "planted so; found as planted" if _as_planted(results, stage) else "another training set"
+    if not known:
+        return claim, measured, "another training set"
+    return claim, measured, "planted so; " + ("found as planted" if _as_planted(results, stage) else "not found as planted")
 
 
 def _known(results: Results, stage: str) -> str:

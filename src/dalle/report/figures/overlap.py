@@ -26,7 +26,8 @@ SEEN = "#a0475d"
 class OverlapBand:
     """At most eight images, uint8 (N, H, W, 3), over the training image nearest to each, closest first.
 
-    `planted` says which of them the miniature world put on the web; empty: nobody knows.
+    Where the training image is `mirrored`, `nearest` shows it turned round. `planted` says which of them the miniature world
+    put on the web; empty: nobody knows.
     """
 
     heading: str
@@ -85,19 +86,20 @@ def _band(sheet: Sheet, top: float, band: OverlapBand) -> float:
         y += SIDE + GAP
     for column, similarity in enumerate(band.similarity):
         words = f"{similarity:.3f}" + (" mirrored" if band.mirrored[column] else "")
-        planted = len(band.planted) and band.planted[column]
-        colour = SEEN if planted else INK
-        sheet.text(_left(column) + SIDE / 2, y + NOTE - 1, "● " * bool(planted) + words, size=NOTE, colour=colour, align="center")
+        colour = INK
+        if len(band.planted) and band.planted[column]:
+            words, colour = f"● {words}", SEEN
+        sheet.text(_left(column) + SIDE / 2, y + NOTE - 1, words, size=NOTE, colour=colour, align="center")
     return top + BAND_HEIGHT
 
 
 def _threshold(sheet: Sheet, top: float, threshold: float) -> float:
     """A line across the sheet between what counts as seen and what does not."""
-    y, words = top + LINE_HEIGHT / 2 - 8, f"threshold {threshold:g}"
+    y, right = top + LINE_HEIGHT / 2 - 8, WIDTH - MARGIN
     sheet.rule(MARGIN, y, WIDTH - 2 * MARGIN, SEEN, 1.5)
-    sheet.text(WIDTH - MARGIN, y - 5, "↑ seen in training, left out for the dashed lines", size=NOTE, colour=SEEN, align="right")
-    sheet.text(WIDTH - MARGIN, y + 14, "↓ kept", size=NOTE, colour=MUTED, align="right")
-    sheet.text(MARGIN, y - 5, words, size=LABEL, colour=SEEN, weight="bold")
+    sheet.text(MARGIN, y - 5, f"threshold {threshold:g}", colour=SEEN, weight="bold")
+    sheet.text(right, y - 5, "↑ seen in training, left out for the dashed lines", size=NOTE, colour=SEEN, align="right")
+    sheet.text(right, y + 14, "↓ kept", size=NOTE, colour=MUTED, align="right")
     return top + LINE_HEIGHT
 
 
