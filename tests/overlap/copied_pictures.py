@@ -49,6 +49,7 @@ def detector_config(**changes) -> TrainDetectorConfig:
         "learning_rate": Schedule(shape="cosine", start=3e-3, end=1e-4, updates=60, warmup_updates=5),
         "weight_decay": 0.01, "clip_norm": 1.0, "ema_decay": 0.9, "ema_every": 1, "precision": "fp32", "validate_every": 30,
     }  # fmt: skip
+    optim = OptimConfig(**{**optim, **changes})
     return TrainDetectorConfig(
-        network=NETWORK, temperature=0.07, validation_images=24, validation_precision=0.95, optim=OptimConfig(**{**optim, **changes})
+        network=NETWORK, temperature=0.07, validation_images=24, validation_precision=0.95, optim=optim
     )

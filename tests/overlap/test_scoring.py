@@ -34,7 +34,10 @@ def test_average_precision_by_hand():
         average_precision(similarity, np.zeros(4, bool))
 
 
-@given(st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=1, max_size=20).filter(lambda rows: any(r[1] for r in rows)))
+ROWS = st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=1, max_size=20)
+
+
+@given(ROWS.filter(lambda rows: any(planted for _, planted in rows)))
 def test_average_precision_against_counting(rows):
     similarity, planted = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
     precisions = []

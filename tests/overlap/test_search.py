@@ -21,8 +21,8 @@ def test_blocks_of_any_size_give_what_one_dense_search_gives(seed, queries, chun
     everything = np.concatenate(training).astype(int)
     for row in range(queries):
         # (product, first image, unmirrored before mirrored): the largest product, then the smallest of the others
-        ways = [(-int(everything[i] @ view[row]), i, way) for way, view in enumerate((asked, mirrored)) for i in range(sum(chunks))]
-        product, index, way = min(ways)
+        products = enumerate(np.stack([everything @ asked[row], everything @ mirrored[row]], axis=1).tolist())
+        product, index, way = min((-pair[way], i, way) for i, pair in products for way in (0, 1))
         assert (found.index[row], found.mirrored[row]) == (index, bool(way))
         assert found.similarity[row] == min(1, -product / UNIT**2)
 

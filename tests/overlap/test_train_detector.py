@@ -37,7 +37,8 @@ def find(embed, world, folder, batch_size=16):
     training, evaluated = world
     batches = [(embed(batch), embed(batch[:, :, ::-1])) for batch in pictures(evaluated, NETWORK.image_size, batch_size)]
     queries, mirrored = map(np.concatenate, zip(*batches, strict=True))
-    return nearest(queries, mirrored, embedded_chunks(embed, training, NETWORK.image_size, folder, batch_size=batch_size), block_size=50)
+    chunks = embedded_chunks(embed, training, NETWORK.image_size, folder, batch_size=batch_size)
+    return nearest(queries, mirrored, chunks, block_size=50)
 
 
 def test_planted_copies_are_found_and_nothing_else(world, tmp_path):

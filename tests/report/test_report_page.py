@@ -229,4 +229,5 @@ def test_the_overlap_is_said_with_what_is_known_of_it(results):
     assert rows["About 12% ", "cub:"][1] == "cub: 10.0% found"
     assert "only a look at them can tell" in overlap_figure_words("cub", results)[1]
     del results.metrics["find_overlap-coco"], results.metrics["find_overlap-cub"]
-    assert overlap_words(results) == [] and not any("evaluation images are in" in row[0] for row in findings(results).rows)
+    assert overlap_words(results) == []
+    assert not any("evaluation images are in" in row[0] for row in findings(results).rows)
