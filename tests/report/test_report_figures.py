@@ -167,6 +167,7 @@ FIGURES = {
     "train_dvae": ("Loss", "PSNR", "Codebook used", "β", "τ", "step size", "60 updates"),
     "train_prior": ("Image tokens", "Text tokens", "train", "valid"),
     "train_clip": ("Retrieval", "top1", "top5"),
+    "train_detector": ("InfoNCE", "Altered copies", "share found first", "Threshold", "step size"),
     "overlap": ("20 of 80 evaluation images (25.0%)", "of 1,234", "threshold 0.9", "● 0.950", "0.950 mirrored",
                 "planted: 16, 16"),
     "overlap without truth": ("0 of 80 evaluation images", "evaluation images: 80, 0 of them above"),

@@ -32,7 +32,8 @@ def nearest(
 ) -> Nearest:
     """Search int16 (Q, D) and the same images `mirrored` among int16 blocks (n, D) of training images.
 
-    A mirrored copy is a copy. Among equals the first training image is taken, and of it the unmirrored one.
+    A mirrored copy is a copy. A network trained to overlook mirroring found fewer of both kinds: pictures of one world may
+    differ in what stands left and right alone. Among equals the first training image is taken, unmirrored before mirrored.
     """
     # GPUs may multiply float32 with fewer digits than it has
     exact = torch.float32 if torch.device(device).type == "cpu" else torch.float64

@@ -1,7 +1,7 @@
 """Training of the detector: every picture of a batch against an altered copy of it (PAPER 3.2, as CLIP's authors did).
 
-The copy is altered and the picture is not, as in the search, where one side is the published picture. Two altered copies of
-each cost twice as much and told the miniature world's pictures apart less well.
+The copy is altered and the picture is not, as in the search, where one side is the published picture. In the same time two
+altered copies of each, at twice the work, learnt to tell the miniature world's pictures apart less well.
 """
 
 import threading

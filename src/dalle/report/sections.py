@@ -95,8 +95,8 @@ def _words(name: str, domain: str, results: Results) -> tuple[str, str]:
         "train_prior": ("Training the prior (Appendix B.2)", "Loss by kind of token, and the step size."),
         "train_detector": (
             "Training the detector of copies (3.2)",
-            "Held-out pictures and an altered copy of each: how many copies are nearest to their own picture, and what the "
-            "suggested threshold does. They are altered far more than a picture usually is when it is posted again.",
+            "Held-out pictures and an altered copy of each: how many copies are nearest to their own picture, and the lowest "
+            "threshold that is nearly always right among them. A search among more pictures needs a higher one.",
         ),
         "train_clip": ("Training CLIP, the reranker (2.6)", "Contrastive loss and retrieval among held-out pairs."),
         "attention_masks": (

@@ -64,8 +64,8 @@ PLANS = {
         model="clip",
         groups={
             "InfoNCE | nats": ("train/loss", "valid/loss"),
-            "Altered copies | share found first, ↑ higher is better": ("valid/top1",),
-            "At the suggested threshold | shares": ("valid/precision", "valid/recall"),
+            "Altered copies | share found first, ↑ higher": ("valid/top1",),
+            "Threshold | as suggested": ("valid/suggested_threshold",),
         },
         schedules=STEP_SIZE,
     ),
