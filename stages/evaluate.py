@@ -15,7 +15,6 @@ from dalle.dvae.model import DVAE, load_dvae
 from dalle.evaluation.caption_accuracy import caption_accuracy_rows
 from dalle.evaluation.clip_score import clip_score_rows
 from dalle.evaluation.memorisation import memorisation_metrics, nearest_training_images, write_nearest
-from dalle.evaluation.overlap import read_overlap
 from dalle.evaluation.samples import RerankedSamples, read_reranked
 from dalle.evaluation.subsets import subset_winners
 from dalle.evaluation.sweep import Originals, Samples, check, sweep
@@ -24,7 +23,7 @@ from dalle.generation.code_colours import code_colours, colours_of, training_col
 from dalle.generation.decoding import decode_codes
 from dalle.generation.encoding import encode_images
 from dalle.miniworld.reader_accuracy import reader_accuracy
-from harness.evaluation_parts import accuracy_rows, clip_rows, external_samples, extractor_of
+from harness.evaluation_parts import accuracy_rows, clip_rows, external_samples, extractor_of, seen_in_training
 from harness.run_config import MINIWORLD
 from harness.stage import Stage, run_stage
 
@@ -39,7 +38,8 @@ def main(stage: Stage) -> None:
     extractor = extractor_of(config, stage.root, device)
     manifest = read_manifest(Path(f"data/prepared/{domain}.parquet"))
     pairs = one_row_per_image(evaluation_pairs(manifest, domain))
-    originals = Originals(images=load_evaluation_images(pairs, size), overlapping=overlapping(domain, pairs))
+    seen = seen_in_training(domain, pairs["image_id"].tolist(), config, len(captions))
+    originals = Originals(images=load_evaluation_images(pairs, size), overlapping=seen)
     reranked = read_reranked(Path(f"reranked/{domain}"))
     others = [Samples.single(name, samples.images) for name, samples in external.items()]
     check([Samples.ranked("dalle", reranked), *others], originals, config)  # before the first picture is decoded
@@ -80,12 +80,6 @@ def main(stage: Stage) -> None:
     if rendered:
         metrics["reader/accuracy"] = reader_accuracy(NUM_READER_RENDERS, stage.params.seed, size)
     stage.finish(metrics)
-
-
-def overlapping(domain: str, pairs: pd.DataFrame) -> np.ndarray | None:
-    """Which of the reference images occur in the training set, where somebody has looked."""
-    path = Path(f"data/overlap/{domain}.json")
-    return read_overlap(path, pairs["image_id"].tolist()) if path.is_file() else None
 
 
 def with_subsets(reranked: RerankedSamples, caption_ids: list[str], dvae: DVAE, stage: Stage) -> Samples:

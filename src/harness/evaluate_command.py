@@ -13,7 +13,6 @@ from dalle.data.evaluation_captions import EVALUATION_SPLITS, evaluation_pairs
 from dalle.data.images import load_evaluation_images
 from dalle.data.manifest import BOX, one_row_per_image, read_manifest
 from dalle.evaluation.folders import folder_digest, picture_files, read_folder
-from dalle.evaluation.overlap import read_overlap
 from dalle.evaluation.protocol import Protocol
 from dalle.evaluation.samples import read_reranked
 from dalle.evaluation.sweep import Originals, Samples, sweep
@@ -22,7 +21,7 @@ from dalle.report.figures.blur_curves import blur_curves
 from dalle.report.frames import BLURS, FEATURES, METRICS, most_candidates
 from dalle.report.page import Markdown, PageFigure, Section, Table, write_page
 from dalle.report.style import model_styles, save_figure
-from harness.evaluation_parts import accuracy_rows, clip_rows, extractor_of
+from harness.evaluation_parts import accuracy_rows, clip_rows, extractor_of, seen_in_training
 from harness.hardware import configure_torch
 from harness.prepared_sources import own_folders
 from harness.run_config import MINIWORLD
@@ -64,7 +63,7 @@ def evaluate_folder(request: Request, params: "Params") -> Iterator[str]:
     others = {path.name for path in request.out.iterdir()} if request.out.is_dir() else set()
     if request.out.is_file() or others - {TABLE, FIGURE, PAGE, UNFINISHED}:
         raise ConfigError(f"--out {request.out}: holds something else; name a folder of its own")
-    opened = open_samples(request)
+    opened = open_samples(request, protocol)
     domain, model = opened.domain, opened.samples
     extractor = extractor_of(protocol, Path(), device)
     unfinished = request.out / UNFINISHED
@@ -95,7 +94,7 @@ def evaluate_folder(request: Request, params: "Params") -> Iterator[str]:
     yield f"written: {request.out / TABLE}, {FIGURE}, {PAGE}"
 
 
-def open_samples(request: Request) -> Opened:
+def open_samples(request: Request, protocol: Protocol) -> Opened:
     """A folder with a ranking.csv has winners for many N, as `dvc repro rerank` writes them; any other one image a caption."""
     captions = _read_captions(request.captions)
     if (request.folder / "ranking.csv").is_file():
@@ -104,17 +103,17 @@ def open_samples(request: Request) -> Opened:
         found = read_folder(request.folder, captions)
         samples = Samples.single(request.name, found.images)
         shown = found.captions["caption"] if found.captions is not None else None
-    originals, domain = open_reference(request.against, samples.images.shape[1])
+    originals, domain = open_reference(request.against, samples, protocol)
     return Opened(samples=samples, originals=originals, domain=domain, shown=shown)
 
 
-def open_reference(against: str, size: int) -> tuple[Originals, str]:
-    """The reference at `size` pixels, through the crop that evaluations use, and its name in the table."""
+def open_reference(against: str, samples: Samples, protocol: Protocol) -> tuple[Originals, str]:
+    """The reference at the size of the samples, through the crop that evaluations use, and its name in the table."""
+    size = samples.images.shape[1]
     if against in EVALUATION_SPLITS:
         pairs = one_row_per_image(evaluation_pairs(read_manifest(Path(f"data/prepared/{against}.parquet")), against))
-        path = Path(f"data/overlap/{against}.json")
-        overlapping = read_overlap(path, pairs["image_id"].tolist()) if path.is_file() else None
-        return Originals(images=load_evaluation_images(pairs, size), overlapping=overlapping), against
+        seen = seen_in_training(against, pairs["image_id"].tolist(), protocol, len(samples.winners))
+        return Originals(images=load_evaluation_images(pairs, size), overlapping=seen), against
     if not Path(against).is_dir():
         raise ConfigError(f"--against {against}: neither a domain ({', '.join(EVALUATION_SPLITS)}) nor a folder of images")
     files = picture_files(Path(against))

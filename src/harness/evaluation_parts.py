@@ -14,6 +14,7 @@ from dalle.evaluation.caption_accuracy import caption_accuracy_rows
 from dalle.evaluation.clip_score import clip_score_rows
 from dalle.evaluation.extractors import ClipFeatures, FeatureExtractor, open_extractor
 from dalle.evaluation.folders import FolderSamples, folder_digest, read_folder
+from dalle.evaluation.overlap import read_overlap
 from dalle.evaluation.protocol import Protocol
 from dalle.evaluation.sweep import Images
 from dalle.evaluation.table import Row
@@ -22,7 +23,7 @@ from dalle.evaluation.weights import check_sha256
 if TYPE_CHECKING:
     from harness.params_tree import ExternalSamplesConfig
 
-CLIP, TOKENIZER = Path("models/clip"), Path("models/tokenizer")
+CLIP, TOKENIZER, OVERLAP = Path("models/clip"), Path("models/tokenizer"), Path("data/overlap")
 
 
 def extractor_of(protocol: Protocol, root: Path, device: str) -> FeatureExtractor:
@@ -37,6 +38,23 @@ def extractor_of(protocol: Protocol, root: Path, device: str) -> FeatureExtracto
         check_sha256(folder / "model.safetensors", protocol.weights_sha256, "weights_sha256 says which CLIP is meant")
     clip = load_clip(folder).to(device).eval()
     return ClipFeatures(lambda images: encode_images(clip, images_to_tensor(images).to(device)).cpu().numpy())
+
+
+def seen_in_training(domain: str, image_ids: Sequence[str], protocol: Protocol, num_samples: int) -> np.ndarray | None:
+    """Which of a domain's reference images find_overlap found among the training images, bool (M,); None where nobody looked.
+
+    None too, and a line that says so, where the others are too few to measure by: then there are no rows without them.
+    """
+    path = OVERLAP / f"{domain}.json"
+    if not path.is_file():
+        return None
+    seen = read_overlap(path, image_ids)
+    try:
+        protocol.check_sizes(num_samples, int((~seen).sum()))
+    except ValueError as error:
+        print(f"{domain}: no scores without the {seen.sum()} of {len(seen)} reference images seen in training: {error}")
+        return None
+    return seen
 
 
 def external_samples(

@@ -10,6 +10,7 @@ from torch import nn
 
 from dalle.clip.model import ClipConfig, TowerSizes
 from dalle.dvae.model import DVAE
+from dalle.overlap.model import Detector
 from dalle.prior.kinds import AnyPriorConfig, build_prior
 from dalle.prior.train import prior_config
 from harness.data_folders import evaluated_captions
@@ -26,12 +27,14 @@ PNG_PIXEL = 2  # photographs; drawings take less
 
 
 def parameters(params: "Params") -> dict[str, int]:
-    """Parameters of the three models, by the stage that trains them."""
+    """Parameters of the models, by the stage that trains them."""
     with torch.device("meta"):
         dvae, prior = DVAE(params.train_dvae.model(params.image_size)), build_prior(_prior_config(params))
+        detector = Detector(params.train_detector.network)
     size = -(-params.image_size // params.train_clip.towers.shrinks) * params.train_clip.towers.shrinks
     clip = ClipConfig(image_size=size, text_vocab_size=params.train_tokenizer.vocab_size, towers=params.train_clip.towers)
-    return {"train_dvae": _count(dvae), "train_prior": _count(prior), "train_clip": clip_parameters(clip)}
+    counts = {"train_detector": _count(detector), "train_dvae": _count(dvae), "train_prior": _count(prior)}
+    return {**counts, "train_clip": clip_parameters(clip)}
 
 
 def training_bytes(params: "Params", counts: Mapping[str, int]) -> dict[str, int]:

@@ -17,6 +17,7 @@ from dalle.generation.completion import check_rows
 from dalle.generation.encoding import Codes
 from dalle.generation.sampling import SampleConfig
 from dalle.miniworld.corpora import MiniworldConfig
+from dalle.overlap.train import TrainDetectorConfig
 from dalle.prior.train import TrainPriorConfig
 from harness.run_config import MINIWORLD, RunConfig
 
@@ -133,6 +134,24 @@ class RerankConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FindOverlapConfig:
+    """An evaluation image counts as seen in training where its nearest training image is at least `threshold` near, a cosine.
+
+    `batch_size` images are embedded at a time, and as many as `block_size` training images compared with.
+    """
+
+    threshold: float
+    batch_size: int
+    block_size: int
+    precision: Literal["bf16", "fp32"]
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "batch_size", "block_size")
+        if not -1 <= self.threshold <= 1:
+            raise ValueError(f"threshold must be a cosine, from -1 to 1, got {self.threshold}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExternalSamplesConfig:
     """Another model's samples for a domain: a folder with as many images as captions are drawn for, as `dalle evaluate` reads.
 
@@ -188,6 +207,8 @@ class Params:
     run: RunConfig
     prepare_data: PrepareDataConfig
     filter_data: FilterDataConfig
+    train_detector: TrainDetectorConfig
+    find_overlap: FindOverlapConfig
     train_tokenizer: TrainTokenizerConfig
     train_dvae: TrainDVAEConfig
     precompute_tokens: PrecomputeTokensConfig
@@ -210,7 +231,7 @@ class Params:
         features = self.train_dvae.fid_features
         if features is not None and features not in NETWORKS:
             raise ValueError(f"train_dvae.fid_features: {features!r} is not one of {', '.join(NETWORKS)}, nor null")
-        for name in ("train_prior", "train_clip"):
+        for name in ("train_detector", "train_prior", "train_clip"):
             if not getattr(self, name).optim.updates:
                 raise ValueError(f"{name}.optim.updates is 0: only a dVAE that train_dvae.init names is taken as it is")
         if self.rerank.sweep[-1] > self.sample.candidates:

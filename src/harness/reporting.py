@@ -17,11 +17,13 @@ from dalle.data.manifest import BOX, iterate_manifest, one_row_per_image, read_m
 from dalle.dvae.model import load_dvae
 from dalle.dvae.quality import psnr_db
 from dalle.evaluation.memorisation import read_nearest
+from dalle.evaluation.overlap import planted_overlap
 from dalle.evaluation.samples import RerankedSamples, read_reranked
 from dalle.evaluation.table import read_rows
 from dalle.generation.completed_pictures import Completions, read_completions
 from dalle.generation.decoding import decode_codes
 from dalle.generation.encoding import encode_images
+from dalle.overlap.found import read_found, read_table
 from dalle.prior.kinds import load_prior
 from dalle.prior.masks import sequence_mask
 from dalle.report.ablations import ablations_section, read_ablations
@@ -35,6 +37,8 @@ from dalle.report.figures.filter_examples import Example, filter_examples
 from dalle.report.figures.memorisation import COLUMNS as NUM_COLUMNS
 from dalle.report.figures.memorisation import Band, memorisation
 from dalle.report.figures.miniature_world import miniature_world
+from dalle.report.figures.overlap import COLUMNS as NUM_NEAREST
+from dalle.report.figures.overlap import OverlapBand, overlap
 from dalle.report.figures.published_numbers import published_numbers
 from dalle.report.figures.reconstructions import reconstructions
 from dalle.report.figures.rerank_curves import rerank_curves
@@ -76,8 +80,9 @@ class Evidence:
     def gather(cls, params: Params) -> "Evidence":
         """Read metrics, curves and reranked samples of this run; a missing file is an error that names it."""
         stages = "prepare_data filter_data train_tokenizer train_dvae precompute_tokens train_prior train_clip".split()
-        stages += [f"{stage}-{domain}" for domain in params.domains for stage in ("sample", "rerank", "evaluate")]
-        stages.append("complete")
+        of_domain = ("find_overlap", "sample", "rerank", "evaluate")
+        stages += [f"{stage}-{domain}" for domain in params.domains for stage in of_domain]
+        stages += ["train_detector", "complete"]
         metrics = {stage: json.loads((METRICS / f"{stage}.json").read_text()) for stage in stages}
         tables, own = [read_rows(METRICS / f"evaluate-{domain}.csv") for domain in params.domains], own_folders()
         return cls(
@@ -168,6 +173,7 @@ def _figures(evidence: Evidence) -> dict[str, Callable[[], Figure]]:
         figures[f"samples-{domain}"] = lambda domain=domain: _samples(evidence, domain)
         figures[f"best_of-{domain}"] = lambda domain=domain: _best_of(evidence, domain)
         figures[f"memorisation-{domain}"] = lambda domain=domain: _memorisation(evidence, domain)
+        figures[f"overlap-{domain}"] = lambda domain=domain: _overlap(evidence, domain)
         shared = {"dataset": dataset, "published": published}
         figures[f"rerank_curves-{domain}"] = lambda domain=domain, shared=shared: rerank_curves(table, domain, **shared)
         figures[f"blur_curves-{domain}"] = lambda domain=domain, shared=shared: blur_curves(
@@ -321,3 +327,39 @@ def _memorisation(evidence: Evidence, domain: str) -> Figure:
     ]
     train = training[training["split"] == "train"]
     return memorisation(bands, table, num_training=train["image_id"].nunique(), dataset=evidence.dataset(domain))
+
+
+def _overlap(evidence: Evidence, domain: str) -> Figure:
+    """The closest evaluation images, those on both sides of the threshold, and the whole spread."""
+    size = evidence.params.image_size
+    table, found = read_table(Path(f"data/overlap/{domain}.csv")), read_found(Path(f"data/overlap/{domain}.json"))
+    training = read_manifest(Path("data/filtered/pairs.parquet")).set_index("pair_id", drop=False)
+    pairs = one_row_per_image(evaluation_pairs(read_manifest(Path(f"data/prepared/{domain}.parquet")), domain))
+    pairs = pairs.set_index("image_id", drop=False)
+    truth = Path("data/prepared/truth/web.parquet")
+    if truth.is_file():
+        leaks = pd.read_parquet(truth)
+        kept = leaks[leaks["pair_id"].isin(training["pair_id"])]["leak_of"]
+        table["planted"] = planted_overlap(kept, domain, table["image_id"].tolist())
+
+    def band(heading: str, rows: pd.DataFrame) -> OverlapBand:
+        nearest, mirrored = load_evaluation_images(training.loc[rows["nearest"]], size), rows["mirrored"].to_numpy()
+        return OverlapBand(
+            heading=heading,
+            images=load_evaluation_images(pairs.loc[rows["image_id"]], size),
+            nearest=np.where(mirrored[:, None, None, None], nearest[:, :, ::-1], nearest),
+            similarity=rows["similarity"].tolist(),
+            mirrored=mirrored.tolist(),
+            planted=rows["planted"].tolist() if "planted" in rows else (),
+        )
+
+    num, seen, others = NUM_NEAREST, table.head(len(found.image_ids)), table.iloc[len(found.image_ids) :]
+    above = {"The closest": seen.head(num), "Just above the threshold": seen.iloc[num:].tail(num)}
+    below = {"Just below the threshold": others.head(num), "Further below": others.iloc[num:].head(num)}
+    return overlap(
+        *([band(heading, rows) for heading, rows in side.items() if len(rows)] for side in (above, below)),
+        table,
+        threshold=found.threshold,
+        num_training=found.num_training_images,
+        dataset=evidence.dataset(domain),
+    )

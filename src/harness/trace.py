@@ -23,6 +23,8 @@ FIGURE_SOURCES: Mapping[str, tuple[str, ...]] = {
     "attention_masks": ("train_prior",),
     "train_prior": ("train_prior",),
     "train_clip": ("train_clip",),
+    "train_detector": ("train_detector",),
+    "overlap": ("prepare_data", "filter_data", "find_overlap@DOMAIN"),
     "samples": ("prepare_data", "sample@DOMAIN", "rerank@DOMAIN"),
     "best_of": ("sample@DOMAIN", "rerank@DOMAIN"),
     "memorisation": ("filter_data", "prepare_data", "evaluate@DOMAIN"),

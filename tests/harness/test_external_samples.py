@@ -1,5 +1,6 @@
 """`evaluate.external` of params.yaml: other models' folders in the pipeline, guarded by their hash and their number."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 
 from dalle.config import ConfigError
 from dalle.evaluation.folders import folder_digest
-from harness.evaluation_parts import external_samples, extractor_of
+from harness.evaluation_parts import external_samples, extractor_of, seen_in_training
 from harness.params import build_params, parse_yaml
 from harness.presets import preset_text
 
@@ -82,3 +83,20 @@ def test_features_that_need_a_file_are_refused_before_any_stage():
 def test_clip_features_need_a_model(root):
     with pytest.raises(ValueError, match="features: clip needs a model, .*nowhere holds none: dvc repro train_clip"):
         extractor_of(params("features=clip", "weights=nowhere").evaluate, root, "cpu")
+
+
+def test_a_reference_of_which_too_little_is_left_has_no_scores_without_the_overlap(tmp_path, monkeypatch, capsys):
+    """12 samples and 20 reference images: 10 that nobody has seen are enough for this protocol, 9 and none are not."""
+    monkeypatch.chdir(tmp_path)
+    protocol = params("kid_subset_size=10").evaluate
+    ids = [str(index) for index in range(20)]
+    assert seen_in_training("coco", ids, protocol, 12) is None  # nobody looked
+    (tmp_path / "data/overlap").mkdir(parents=True)
+    for number in (0, 10, 11, 20):
+        (tmp_path / "data/overlap/coco.json").write_text(json.dumps({"image_ids": ids[:number]}))
+        seen = seen_in_training("coco", ids, protocol, 12)
+        said = capsys.readouterr().out
+        if number <= 10:
+            assert seen.sum() == number and said == ""
+        else:
+            assert seen is None and said.startswith(f"coco: no scores without the {number} of 20 reference images seen")

@@ -24,7 +24,7 @@ def params_of(preset: str, *assignments: str) -> Params:
 @pytest.mark.parametrize("name", preset_names(PRESETS))
 def test_every_preset_s_models_can_be_built(name):
     counts = footprint.parameters(params_of(name))
-    assert list(counts) == ["train_dvae", "train_prior", "train_clip"] and min(counts.values()) > 10_000
+    assert list(counts) == ["train_detector", "train_dvae", "train_prior", "train_clip"] and min(counts.values()) > 10_000
 
 
 @pytest.mark.parametrize("name", ["mini", "gpu", "coco", "cc3m"])

@@ -8,6 +8,7 @@ pytestmark = pytest.mark.pipeline
 KILLS = {
     "train_prior": list(WAYS),
     "train_dvae": ["stage", "checkpoint"],
+    "train_detector": ["checkpoint", "terminate"],
     "train_clip": ["checkpoint", "terminate"],
     "sample@coco": ["dvc", "stage"],
 }

@@ -60,7 +60,8 @@ def curves():
     """A training's curves: 60 updates, validation every 20, schedules."""
     steps = np.arange(60)
     valid = np.where(steps % 20 == 19, 1.0, np.nan)
-    columns = ("psnr_db", "codebook_used", "elbo_relaxed", "elbo_true", "loss", "text_loss", "image_loss", "retrieval_top1")
+    columns = ("psnr_db", "codebook_used", "elbo_relaxed", "elbo_true", "loss", "text_loss", "image_loss", "retrieval_top1",
+               "top1", "suggested_threshold")
     frame = pd.DataFrame({"step": steps, "train/loss": 5 / (1 + steps), "train/text_loss": 3 / (1 + steps)})
     frame["train/image_loss"] = 4 / (1 + steps)
     for index, name in enumerate((*columns, "retrieval_top5")):

@@ -19,6 +19,7 @@ from dalle.report.figures.completion import completion
 from dalle.report.figures.filter_examples import filter_examples
 from dalle.report.figures.memorisation import Band, memorisation
 from dalle.report.figures.miniature_world import miniature_world
+from dalle.report.figures.overlap import OverlapBand, overlap
 from dalle.report.figures.published_numbers import published_numbers
 from dalle.report.figures.published_panels import read_published
 from dalle.report.figures.reconstructions import reconstructions
@@ -102,6 +103,16 @@ def copies(images, number):
     return memorisation(bands, table, num_training=1234, dataset="tests")
 
 
+def nearest_images(images, threshold, planted):
+    """A band on each side of the threshold, where there are images, and 80 images of which 20 are nearer than 0.9."""
+    similarity = [*np.linspace(0.99, 0.91, 20), *np.linspace(0.89, 0.4, 60)]
+    table = pd.DataFrame({"similarity": similarity} | ({"planted": np.arange(80) < 16} if planted else {}))
+    shown = {"images": images[:8], "nearest": images[8:], "similarity": [0.95] * 8, "mirrored": [True] + [False] * 7}
+    band = OverlapBand(heading="Some", planted=[False] + [True] * 7 if planted else (), **shown)
+    above = [band] if (table["similarity"] >= threshold).any() else []
+    return overlap(above, [band], table, threshold=threshold, num_training=1234, dataset="tests")
+
+
 def draw(name, evaluation, images, captions, curves):
     rules = ["too_short", "undecodable"]
     counts = pd.DataFrame({"rule": rules, "words": "in words", "dropped": [30, 2], "left": [970, 968], "precision": [1, 0.9], "recall": [0.8, np.nan]})
@@ -122,6 +133,8 @@ def draw(name, evaluation, images, captions, curves):
         "completions": lambda: candidates("Best", "of some", candidate_rows(images, captions[:1], given=images[3])),
         "miniature_world": lambda: miniature_world(images, captions, "World", "sixteen pairs"),
         "memorisation": lambda: copies(images, 8),
+        "overlap": lambda: nearest_images(images, 0.9, planted=True),
+        "overlap without truth": lambda: nearest_images(images, 1.0, planted=False),
         "ablation": lambda: numeric_ablation(5),
         "ablation of words": lambda: category_ablation(("none", "vq, EMA codebook", "gumbel")),
         "ablation of many": lambda: category_ablation([f"a rather long experiment {number}" for number in range(14)]),
@@ -164,6 +177,10 @@ FIGURES = {
     "train_dvae": ("Loss", "PSNR", "Codebook used", "β", "τ", "step size", "60 updates"),
     "train_prior": ("Image tokens", "Text tokens", "train", "valid"),
     "train_clip": ("Retrieval", "top1", "top5"),
+    "train_detector": ("InfoNCE", "Altered copies", "share found first", "Threshold", "step size"),
+    "overlap": ("20 of 80 evaluation images (25.0%)", "of 1,234", "threshold 0.9", "● 0.950", "0.950 mirrored",
+                "planted: 16, 16"),
+    "overlap without truth": ("0 of 80 evaluation images", "evaluation images: 80, 0 of them above"),
 }
 
 

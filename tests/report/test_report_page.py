@@ -9,6 +9,7 @@ import pytest
 
 from dalle.report.completions import completion_subtitle, completion_words
 from dalle.report.findings import findings, summary
+from dalle.report.overlaps import overlap_figure_words, overlap_words
 from dalle.report.page import Markdown, Origin, PageFigure, Section, Table, escape, render_table, write_page
 from dalle.report.results import Results
 from dalle.report.sections import FIGURES, page_sections
@@ -30,6 +31,13 @@ METRICS = {
         "success/other_caption": 0.05, "success/dvae": 0.975, "reader/accuracy": 0.998,
     },
     **{
+        f"find_overlap-{domain}": {
+            "overlap/rate": 0.213, "overlap/images": 213, "overlap/of_images": 1000, "overlap/planted_rate": 0.21,
+            "overlap/precision": 0.986, "overlap/recall": 0.951, "overlap/average_precision": 0.998,
+            "overlap/thumbnail_average_precision": 0.987,
+        } for domain in ("coco", "cub")
+    },
+    **{
         f"evaluate-{domain}": {"fid/dalle": 60.0, "memorisation/copies_dalle": 0.015, "memorisation/copies_real": 0.21,
                                "memorisation/nearer_than_real": 0.34} for domain in ("coco", "cub")
     },
@@ -46,7 +54,8 @@ def results(evaluation):
 def figure_files(folder):
     names = []
     for name in FIGURES:
-        per_domain = name in ("samples", "memorisation", "best_of", "rerank_curves", "caption_accuracy", "blur_curves")
+        per_domain = name in ("samples", "memorisation", "best_of", "rerank_curves", "caption_accuracy", "blur_curves",
+                               "overlap")
         names.extend([f"{name}-coco", f"{name}-cub"] if per_domain else [name])
     for name in names:
         save_figure(Sheet(80, name, "").figure, folder / f"{name}.png")
@@ -165,7 +174,10 @@ def test_tables_show_the_numbers(results):
         "FID ↓": "60.0", "Inception score ↑": "12.00", "Caption accuracy ↑": "80.0%",
     }  # fmt: skip
     stage_names = [row[0] for row in stages(results).rows]
-    assert stage_names == ["`filter_data`", "`train_dvae`", "`train_prior`", "`complete`", "`evaluate-coco`", "`evaluate-cub`"]
+    assert stage_names == [
+        "`filter_data`", "`find_overlap-coco`", "`find_overlap-cub`", "`train_dvae`", "`train_prior`", "`complete`",
+        "`evaluate-coco`", "`evaluate-cub`",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -201,3 +213,22 @@ def test_a_figure_says_what_it_was_made_from(tmp_path):
     folded = (tmp_path / "README.md").read_text().split("<details>")[1]
     assert "beta.end: 1.65 -&gt; &lt;0&gt;" in folded and f"| train\\_dvae | models/dvae | {'0' * 32} |" in folded
     assert folded.strip().endswith("</details>")
+
+
+def test_the_overlap_is_said_with_what_is_known_of_it(results):
+    rows = {(row[0][:10], row[1][:4]): row for row in findings(results).rows}
+    claim, measured, verdict = rows["About 21% ", "coco"]
+    assert "21% of MS-COCO's" in claim and verdict == "planted so; found as planted"
+    assert measured == "coco: 21.3% found; 21.0% were planted, precision 98.6%, recall 95.1%"
+    words = overlap_words(results)
+    assert "On cub its order has an average precision of 99.80%; that of 16 × 16 thumbnails has 98.70%." in words[1]
+    results.metrics["find_overlap-coco"]["overlap/recall"] = 0.94
+    results.metrics["find_overlap-cub"] = {"overlap/rate": 0.1, "overlap/images": 4, "overlap/of_images": 40}
+    rows = {(row[0][:10], row[1][:4]): row for row in findings(results).rows}
+    assert rows["About 21% ", "coco"][2] == "planted so; not found as planted"
+    assert rows["About 12% ", "cub:"][2] == "another training set"
+    assert rows["About 12% ", "cub:"][1] == "cub: 10.0% found"
+    assert "only a look at them can tell" in overlap_figure_words("cub", results)[1]
+    del results.metrics["find_overlap-coco"], results.metrics["find_overlap-cub"]
+    assert overlap_words(results) == []
+    assert not any("evaluation images are in" in row[0] for row in findings(results).rows)

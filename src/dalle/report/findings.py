@@ -3,6 +3,7 @@
 import pandas as pd
 
 from dalle.report.completions import completion_findings, completion_sentences
+from dalle.report.overlaps import overlap_finding
 from dalle.report.page import Table
 from dalle.report.results import Results
 
@@ -36,6 +37,7 @@ def findings(results: Results) -> Table:
     for domain in results.domains:
         rows.extend(_reranking(results, domain))
         rows.extend(_against_baselines(results, domain))
+        rows.extend(filter(None, [overlap_finding(results, domain)]))
         rows.extend(_overlap(results, domain))
         rows.extend(_composition(results, domain))
     rows.extend(_specialised_domain(results))

@@ -8,14 +8,15 @@ import pandas as pd
 from dalle.report.completions import completion_words
 from dalle.report.findings import findings
 from dalle.report.frames import BLURS, METRICS, only_value
+from dalle.report.overlaps import overlap_figure_words, overlap_words
 from dalle.report.page import Origin, PageFigure, Section
 from dalle.report.results import Results
 from dalle.report.tables import filtering, final_scores, stages
 
 FIGURES = (
     "miniature_world", "filter_examples", "reconstructions", "train_dvae", "attention_masks", "train_prior", "train_clip",
-    "samples", "memorisation", "best_of", "rerank_curves", "caption_accuracy", "completion", "blur_curves",
-    "published_numbers",
+    "samples", "memorisation", "best_of", "rerank_curves", "caption_accuracy", "completion", "overlap", "train_detector",
+    "blur_curves", "published_numbers",
 )  # fmt: skip
 Files = Mapping[str, Path]
 
@@ -44,6 +45,9 @@ def page_sections(
         Section(title="The prior", figures=some("attention_masks", "train_prior")),
         Section(title="Reranking", figures=some("train_clip", "best_of", "rerank_curves", "caption_accuracy")),
         Section(title="Image-to-image", figures=some("completion")),
+        Section(
+            title="Overlap with the training set", text=overlap_words(results), figures=some("overlap", "train_detector")
+        ),
         Section(title="Scores", tables=scores, figures=some("blur_curves", "published_numbers")),
         *([ablations] if ablations else []),
         Section(title="Where the numbers come from", text=[ORIGIN], tables=[stages(results)]),
@@ -74,6 +78,8 @@ def _words(name: str, domain: str, results: Results) -> tuple[str, str]:
         return _measured_words(name, domain, results)
     if name == "memorisation":
         return _memorisation_words(domain, results)
+    if name == "overlap":
+        return overlap_figure_words(domain, results)
     where = f" of {results.name(domain)}" if domain else ""
     return {
         "miniature_world": (f"Pairs from {results.world}", "Images over the captions they come with."),
@@ -87,6 +93,11 @@ def _words(name: str, domain: str, results: Results) -> tuple[str, str]:
         ),
         "train_dvae": ("Training the dVAE (Appendix A.2)", "Losses, validation with averaged parameters, and the schedules."),
         "train_prior": ("Training the prior (Appendix B.2)", "Loss by kind of token, and the step size."),
+        "train_detector": (
+            "Training the detector of copies (3.2)",
+            "Held-out pictures and an altered copy of each: how many copies are nearest to their own picture, and the lowest "
+            "threshold that is nearly always right among them. A search among more pictures needs a higher one.",
+        ),
         "train_clip": ("Training CLIP, the reranker (2.6)", "Contrastive loss and retrieval among held-out pairs."),
         "attention_masks": (
             "Attention masks (the paper's Fig. 11)",

@@ -14,6 +14,8 @@ from dalle.report.style import model_styles
 STAGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "prepare_data": ("manifests of all sources", ()),
     "filter_data": ("training pairs that pass the filters", ("pairs/total", "pairs/kept")),
+    "train_detector": ("the model that knows altered copies", ("valid/top1", "valid/suggested_threshold")),
+    "find_overlap": ("evaluation images that were seen in training", ("overlap/rate", "overlap/precision", "overlap/recall")),
     "train_tokenizer": ("byte-pair encoding of the captions", ()),
     "train_dvae": ("images to codes and back", ("valid/psnr_db", "valid/ssim", "valid/codebook_used")),
     "precompute_tokens": ("image tokens of all training pairs", ()),
@@ -22,7 +24,6 @@ STAGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "sample": ("candidates for every caption", ("images/total",)),
     "rerank": ("winners for every N", ()),
     "complete": ("pictures completed from their top", ("success/dalle_best_of_1", "success/dvae", "pictures/total")),
-    "find_overlap": ("reference images that occur in training", ("overlap/rate",)),
     "evaluate": ("scores", ()),
 }
 NUM_QUOTED = 3

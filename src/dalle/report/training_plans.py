@@ -59,4 +59,14 @@ PLANS = {
         },
         schedules=STEP_SIZE,
     ),
+    "train_detector": TrainingPlan(
+        title="Training the detector of copies",
+        model="clip",
+        groups={
+            "InfoNCE | nats": ("train/loss", "valid/loss"),
+            "Altered copies | share found first, ↑ higher": ("valid/top1",),
+            "Threshold | as suggested": ("valid/suggested_threshold",),
+        },
+        schedules=STEP_SIZE,
+    ),
 }
