@@ -22,7 +22,7 @@ def twin(tmp_path_factory) -> Project:
 
 def test_two_runs_from_nothing_are_the_same_bytes(finished, twin):
     first, second = outs(finished), outs(twin)
-    assert len(first) == 48 and {path for path in first if first[path] != second.get(path)} == set()
+    assert len(first) == 45 and {path for path in first if first[path] != second.get(path)} == set()
 
 
 def test_an_ablation_of_beta_redoes_what_depends_on_it_and_nothing_else(twin):
