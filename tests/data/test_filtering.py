@@ -16,7 +16,7 @@ from dalle.data.filtering.rule_list import RULES, FilterConfig, rules_on
 from dalle.data.filtering.rules import aspect_ratio, boilerplate, duplicate, not_english, too_short, too_small, undecodable
 from dalle.data.filtering.truth import score_against_truth
 from dalle.data.manifest import write_manifest
-from dalle.data.processes import Processes
+from dalle.processes import Processes
 
 SETTINGS = {
     "boilerplate": {"min_content_words": 2},

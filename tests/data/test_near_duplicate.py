@@ -12,7 +12,7 @@ from dalle.data.filtering.parts import Parts
 from dalle.data.filtering.rules import near_duplicate
 from dalle.data.filtering.rules.near_duplicate import close_pairs, nearest_kept
 from dalle.data.manifest import write_manifest
-from dalle.data.processes import Processes
+from dalle.processes import Processes
 
 
 def hashes_near_each_other(seed: int, number: int) -> np.ndarray:

@@ -2,11 +2,11 @@
 
 import multiprocessing
 import os
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import TypeVar
+
+from dalle.processes import end_with
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -23,19 +23,8 @@ def map_in_order(function: Callable[[Item], Result], items: Sequence[Item]) -> I
     # forked workers start at once; they only paint and encode, so threads of the parent do not matter to them
     method = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
     context = multiprocessing.get_context(method)
-    with ProcessPoolExecutor(num_workers, mp_context=context, initializer=_end_with, initargs=(os.getpid(),)) as pool:
+    with ProcessPoolExecutor(num_workers, mp_context=context, initializer=end_with, initargs=(os.getpid(),)) as pool:
         yield from _windowed(pool, function, items, num_workers)
-
-
-def _end_with(parent: int) -> None:
-    """In a worker: watch for the death of the parent; the pool's own pipes stay open and would be waited on for ever."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _windowed(pool: ProcessPoolExecutor, function: Callable, items: Sequence, num_workers: int) -> Iterable:

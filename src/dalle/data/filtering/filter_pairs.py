@@ -12,7 +12,7 @@ import pandas as pd
 
 from dalle.data.filtering.parts import Parts, verdicts_of
 from dalle.data.filtering.rule_list import RULES, FilterConfig, rules_on
-from dalle.data.processes import Processes
+from dalle.processes import Processes
 
 
 def filter_pairs(

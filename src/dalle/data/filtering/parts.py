@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from dalle.data.manifest import num_parts, read_part
-from dalle.data.processes import Processes
+from dalle.processes import Processes
 from dalle.progress import track
 
 POOL_FROM_PARTS = 4  # below, starting processes costs more than they save

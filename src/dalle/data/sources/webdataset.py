@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import pandas as pd
 
 from dalle.data.manifest import manifest_from_rows, read_manifest, write_manifest
-from dalle.data.processes import Processes
+from dalle.processes import Processes
 from dalle.data.sources.rows import clean_caption, decode_caption, describe_image, is_inside
 from dalle.data.sources.tar_members import Member, plain_members
 from dalle.progress import track

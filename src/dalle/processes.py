@@ -49,7 +49,7 @@ class Processes:
         if self._pool is None:
             # spawned, not forked: the caller may already run threads
             context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self._number, context, initializer=_end_with, initargs=(os.getpid(),))
+            self._pool = ProcessPoolExecutor(self._number, context, initializer=end_with, initargs=(os.getpid(),))
         with _main_left_out():
             return self._pool.submit(work, item)
 
@@ -65,7 +65,7 @@ def _main_left_out() -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
-def _end_with(parent: int) -> None:
+def end_with(parent: int) -> None:
     """In a worker: watch for the death of the parent; the pool's own pipes stay open and would be waited on for ever."""
 
     def watch() -> None:
