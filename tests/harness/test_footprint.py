@@ -104,7 +104,7 @@ def test_pairs_to_train_on(tmp_path, preset, assignments, pairs):
         ("paper", ("sample.num_captions=null", "sample.captions.coco=pool"), [202_654, 29_330]),
         ("paper", ("prepare_data.coco_year=2017", "prepare_data.cub_split=train_test_split"), [5_000, 30_000]),
         ("mini", (), [200, 200]),
-        ("mini", ("sample.num_captions=null",), [1_000, 16_000]),
+        ("mini", ("sample.num_captions=null", "sample.captions.cub=unique"), [1_000, 16_000]),
     ],
 )
 def test_a_domain_has_no_more_captions_than_there_are(tmp_path, preset, assignments, captions):
@@ -118,9 +118,10 @@ def test_a_captioned_folder_is_counted_by_its_list(tmp_path):
     for number in range(10):
         (photos / f"{number}.jpg").touch()
     (photos / "captions.jsonl").write_text("{}\n" * 40)
-    alone = params_of("mini", "prepare_data.cub=photos", "sample.num_captions=null")
+    every = ("sample.num_captions=null", "sample.captions.cub=unique")
+    alone = params_of("mini", "prepare_data.cub=photos", *every)
     assert data_folders.evaluated_captions(alone, "cub", tmp_path) == 40
-    shared = params_of("mini", "prepare_data.cub=photos", "prepare_data.web=photos", "sample.num_captions=null")
+    shared = params_of("mini", "prepare_data.cub=photos", "prepare_data.web=photos", *every)
     assert data_folders.evaluated_captions(shared, "cub", tmp_path) == 4 and data_folders.training_pairs(shared, tmp_path) == 36
     own = params_of("mini", "prepare_data.coco=photos", "prepare_data.web=coco", "sample.num_captions=null")
     assert data_folders.evaluated_captions(own, "coco", tmp_path) == 1 and data_folders.training_pairs(own, tmp_path) == 36
