@@ -15,7 +15,7 @@ from dalle.data.filtering.parts import Parts
 from dalle.data.filtering.rule_list import RULES, FilterConfig, rules_on
 from dalle.data.filtering.rules import aspect_ratio, boilerplate, duplicate, not_english, too_short, too_small, undecodable
 from dalle.data.filtering.truth import score_against_truth
-from dalle.data.manifest import write_manifest
+from dalle.data.manifest import places, write_manifest
 from dalle.processes import Processes
 
 SETTINGS = {
@@ -231,11 +231,25 @@ def test_duplicates_survive_new_encodings_and_different_scenes_do_not_collide(tm
         "other colour": encoded(scene(20, 30, colour=(180, 0, 60)), quality=92),
         "other ground": encoded(scene(20, 30, ground=(208, 229, 221)), quality=92),
         "mirrored": encoded(original.transpose(Image.Transpose.FLIP_LEFT_RIGHT), quality=92),
+        "stretched": encoded(original.resize((original.width * 2, original.height)), quality=92),
+        "stretched and saved again": encoded(original.resize((original.width * 2, original.height)), quality=80),
     }
     manifest = make_manifest(tmp_path, list(images.values()), ["a red circle"] * len(images))
     found = dict(zip(images, duplicates(manifest, tmp_path), strict=True))
-    assert [name for name, detail in found.items() if detail] == ["same bytes", "worse quality", "as png", "scaled"]
-    assert found["scaled"] == "same as p0000"
+    copies = ["same bytes", "worse quality", "as png", "scaled", "stretched and saved again"]
+    assert [name for name, detail in found.items() if detail] == copies
+    # thumbnails are squares: only the shape tells the stretched picture from the original
+    assert found["scaled"] == "same as p0000" and found["stretched and saved again"] == "same as p0010"
+
+
+def test_pictures_that_share_their_caption_but_no_shape_are_not_opened(tmp_path, monkeypatch):
+    shapes = [(64, 64), (64, 48), (48, 64), (128, 128), (65, 64)]
+    images = [encoded(picture(number, *shape)) for number, shape in enumerate(shapes)]
+    opened, thumbnail = [], duplicate._thumbnail
+    monkeypatch.setattr(duplicate, "_thumbnail", lambda place: opened.append(place) or thumbnail(place))
+    manifest = make_manifest(tmp_path, images, ["a red circle"] * 5)
+    assert not duplicates(manifest, tmp_path).any()
+    assert opened == [place for number, place in enumerate(places(manifest)) if number in (0, 3, 4)]
 
 
 def test_the_first_is_kept_and_only_equal_captions_count(tmp_path):

@@ -4,7 +4,7 @@ import os
 import re
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from dalle.data.image_files import MAX_PIXELS
@@ -29,7 +29,7 @@ def describe_image(data: bytes, file: Path | str, offset: int = 0) -> dict[str, 
     """The manifest's columns about the image with the bytes `data` at `offset` of `file`."""
     width, height = header_size(data)
     return {
-        "file": Path(file).as_posix(),
+        "file": file if isinstance(file, str) else file.as_posix(),
         "offset": offset,
         "num_bytes": len(data),
         "width": width,
@@ -66,8 +66,7 @@ def describe_files(paths: list[Path]) -> list[dict[str, Any] | str]:
 
 def is_inside(name: str) -> bool:
     """Whether a listed name stays within the folder it is relative to."""
-    path = PurePosixPath(name)
-    return not path.is_absolute() and ".." not in path.parts
+    return not name.startswith("/") and ".." not in name.split("/")
 
 
 def unlisted_files(folder: Path, listed: set[Path], patterns: tuple[str, ...]) -> list[str]:

@@ -5,7 +5,7 @@ import os
 import tarfile
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import pandas as pd
@@ -116,7 +116,8 @@ def _add_any_member(pairs: dict[str, Members], member: tarfile.TarInfo, total: i
 def _add_member(pairs: dict[str, Members], member: Member) -> str:
     if not is_inside(member.name):
         return _LEADS_OUT
-    folder, _, name = PurePosixPath(member.name).as_posix().rpartition("/")
+    # as pathlib does it: three names a pair are many
+    folder, _, name = "/".join(part for part in member.name.split("/") if part not in ("", ".")).rpartition("/")
     stem, _, extension = name.partition(".")
     members = pairs.setdefault(f"{folder}/{stem}" if folder else stem, {})
     if extension.lower() in members:

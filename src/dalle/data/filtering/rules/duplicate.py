@@ -18,9 +18,10 @@ from dalle.data.manifest import BOX, Place, places
 ORDER = 70
 WORDS = "same pair again"
 SIDE = 16  # of the thumbnails that are compared
+MAX_ASPECT_CHANGE = 0.02  # to which rounding may change width / height where a picture of 64 pixels is scaled
 
 _NOT_WORDS = re.compile(r"[\W_]+")
-_KEYS = np.dtype([("caption", np.uint64), ("image", np.uint64)])
+_KEYS = np.dtype([("caption", np.uint64), ("image", np.uint64), ("aspect", np.float32)])
 _THUMBNAIL = np.dtype([("decoded", bool), ("pixels", np.uint8, (SIDE, SIDE, 3))])
 
 
@@ -40,9 +41,9 @@ class Config:
 def explain_all(parts: Parts, config: Config) -> Iterator[list[str]]:
     """Pairs that repeat an earlier one that is kept: equal caption but for case and punctuation, and the same picture.
 
-    Files of equal length and checksum are the same picture. Of others only those that share a caption are opened: they are the
-    same if their thumbnails differ by no more than a new encoding explains. Held in memory are 16 bytes a pair, captions as
-    hashes of 64 bits: two captions would have to meet in one and also have the same picture to be taken for each other.
+    Files of equal length and checksum are the same picture. Of others only those that share caption and shape are opened:
+    they are the same if their thumbnails differ by no more than a new encoding explains. Held in memory are 20 bytes a pair,
+    captions as hashes of 64 bits: to be taken for each other two would have to meet in one and have the same picture too.
     """
     keys, starts = joined(parts.map("captions", keys_of), _KEYS)
     copies, originals = _repeated(parts, keys, starts, config)
@@ -50,7 +51,7 @@ def explain_all(parts: Parts, config: Config) -> Iterator[list[str]]:
 
 
 def keys_of(pairs: pd.DataFrame) -> np.ndarray:
-    """`caption` and `image` of every pair: hashes of its words, and of its file's length, checksum and box."""
+    """Of every pair `caption`, a hash of its words, `image`, one of its file's length, checksum and box, and its `aspect`."""
     keys = np.zeros(len(pairs), _KEYS)
     words = (_NOT_WORDS.sub(" ", caption.lower()).strip().encode() for caption in pairs.caption)
     keys["caption"] = np.frombuffer(b"".join(hashlib.blake2b(text, digest_size=8).digest() for text in words), "<u8")
@@ -58,6 +59,7 @@ def keys_of(pairs: pd.DataFrame) -> np.ndarray:
     for name in BOX:
         image = image * np.uint64(0x9E3779B97F4A7C15) + pairs[name].to_numpy().astype(np.uint64)
     keys["image"] = image
+    keys["aspect"] = np.log(pairs.width.clip(lower=1) / pairs.height.clip(lower=1))
     return keys
 
 
@@ -71,11 +73,12 @@ def _repeated(parts: Parts, keys: np.ndarray, starts: np.ndarray, config: Config
     file_of_pair, first = np.cumsum(is_new_file) - 1, np.flatnonzero(is_new_file)
     original = order[first]  # of every file with its caption, the pair that is kept
     caption = np.cumsum(is_new_caption)[first]
-    several = np.flatnonzero(np.bincount(caption, minlength=1)[caption] > 1)
+    aspect = keys["aspect"][first]
+    several = _with_a_like(caption, aspect)
     thumbnails = _thumbnails(parts, original[several], starts)
     for stretch in groups(caption[several]):
         earliest_first = stretch.start + np.argsort(original[several[stretch]])
-        for copy, kept in _same_pictures(thumbnails[earliest_first], config):
+        for copy, kept in _same_pictures(thumbnails[earliest_first], aspect[several[earliest_first]], config):
             original[several[earliest_first[copy]]] = original[several[earliest_first[kept]]]
     originals = original[file_of_pair]
     repeats = originals != order
@@ -83,7 +86,17 @@ def _repeated(parts: Parts, keys: np.ndarray, starts: np.ndarray, config: Config
     return order[repeats][ascending], originals[repeats][ascending]
 
 
-def _same_pictures(thumbnails: np.ndarray, config: Config) -> Iterator[tuple[int, int]]:
+def _with_a_like(caption: np.ndarray, aspect: np.ndarray) -> np.ndarray:
+    """Positions, ascending, of those that share their caption with one of nearly their shape."""
+    several = np.flatnonzero(np.bincount(caption, minlength=1)[caption] > 1)
+    if not len(several):
+        return several
+    order = several[np.lexsort((aspect[several], caption[several]))]
+    like = (np.diff(caption[order]) == 0) & (np.diff(aspect[order]) <= MAX_ASPECT_CHANGE)
+    return np.sort(order[np.append(like, False) | np.append(False, like)])
+
+
+def _same_pictures(thumbnails: np.ndarray, aspect: np.ndarray, config: Config) -> Iterator[tuple[int, int]]:
     """(copy, the first kept picture that it repeats) among the thumbnails, in their order; undecoded ones are like no other."""
     pixels = thumbnails["pixels"]
     # two thumbnails' mean difference is never below the difference of their means: a hash that needs no luck
@@ -94,7 +107,7 @@ def _same_pictures(thumbnails: np.ndarray, config: Config) -> Iterator[tuple[int
     kept = np.zeros(len(pixels), bool)
     for position in np.flatnonzero(thumbnails["decoded"]).tolist():
         near = order[low[position] : high[position]]
-        near = np.sort(near[kept[near]])
+        near = np.sort(near[kept[near] & (np.abs(aspect[near] - aspect[position]) <= MAX_ASPECT_CHANGE)])
         same = near[_same_picture(pixels[near], pixels[position], config)]
         if len(same):
             yield position, int(same[0])
