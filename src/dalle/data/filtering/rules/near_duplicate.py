@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from PIL import Image
-from scipy.fft import dctn
 
 from dalle.data.filtering.parts import Parts
 from dalle.data.filtering.repeats import explain_repeats, joined
@@ -102,6 +101,8 @@ def looks_of(pairs: pd.DataFrame) -> np.ndarray:
 
 def perceptual_hash(file: str, offset: int, num_bytes: int) -> int | None:
     """Which of the grey picture's 64 lowest frequencies are above their median; None if it is flat or cannot be decoded."""
+    from scipy.fft import dctn  # a quarter of a second in every process, for a rule that is off by default
+
     try:
         image = open_rgb(file, offset, num_bytes, draft=(2 * SIDE, 2 * SIDE))
     except ValueError:
