@@ -18,7 +18,7 @@ from dalle.data.manifest import BOX, Place, places
 ORDER = 70
 WORDS = "same pair again"
 SIDE = 16  # of the thumbnails that are compared
-MAX_ASPECT_CHANGE = 0.02  # to which rounding may change width / height where a picture of 64 pixels is scaled
+MAX_ASPECT_CHANGE = 0.1  # of the logarithm of width / height: a copy may have lost a narrow edge
 
 _NOT_WORDS = re.compile(r"[\W_]+")
 _KEYS = np.dtype([("caption", np.uint64), ("image", np.uint64), ("aspect", np.float32)])
