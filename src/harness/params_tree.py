@@ -21,7 +21,8 @@ from dalle.overlap.train import TrainDetectorConfig
 from dalle.prior.train import TrainPriorConfig
 from harness.run_config import MINIWORLD, RunConfig
 
-OWN_MODELS = ("dalle", "dvae", "real")
+BASELINES = ("dfgan",)
+OWN_MODELS = ("dalle", "dvae", "real", *BASELINES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,6 +205,7 @@ class Params:
     seed: int
     image_size: int
     domains: tuple[Literal["coco", "cub"], ...]
+    baselines: tuple[Literal["dfgan"], ...]
     run: RunConfig
     prepare_data: PrepareDataConfig
     filter_data: FilterDataConfig
@@ -242,6 +244,8 @@ class Params:
                 raise ValueError(f"report.best_of: {number} is not in rerank.sweep {list(self.rerank.sweep)}")
         if not self.domains:
             raise ValueError("domains must name at least one of coco, cub")
+        if not self.baselines:
+            raise ValueError(f"baselines must name at least one of {', '.join(BASELINES)}")
         web = self.prepare_data.web
         if web in ("coco", "cub") and web not in self.domains:
             raise ValueError(

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -14,7 +15,7 @@ REFERENCE = re.compile(r"(?<!\\)\$\{([^}]+)\}")
 
 @dataclass(frozen=True, kw_only=True)
 class StageEntry:
-    """One stage of dvc.yaml, `${...}` filled in; a `foreach` stage gives one entry an item."""
+    """One stage of dvc.yaml, `${...}` filled in; a `foreach` or `matrix` stage gives one entry an item."""
 
     name: str
     item: str | None
@@ -38,7 +39,10 @@ class StageEntry:
 
 
 def read_pipeline(path: Path, params: Mapping[str, Any]) -> tuple[StageEntry, ...]:
-    """Every stage of a dvc.yaml whose `${...}` refer to `params` and, within `foreach`, to `${item}` (and `${key}`)."""
+    """Every stage of a dvc.yaml whose `${...}` refer to `params` and, within `foreach`, to `${item}` (and `${key}`).
+
+    Within `matrix` they refer to `${item.NAME}`, and the item is called as DVC calls it: the values, joined by hyphens.
+    """
     content = read_yaml(path)
     stages = content.get("stages") if isinstance(content, Mapping) else None
     if not isinstance(stages, Mapping):
@@ -82,17 +86,25 @@ def ancestors(pipeline: tuple[StageEntry, ...], stage: StageEntry) -> tuple[Stag
 
 
 def _entries(name: str, body: Any, params: Mapping[str, Any], path: Path) -> Iterator[StageEntry]:
-    if not isinstance(body, Mapping) or "matrix" in body:
-        raise ConfigError(f"{path}: stages.{name}: expected a plain stage or one with 'foreach'")
-    if "foreach" not in body:
+    if not isinstance(body, Mapping):
+        raise ConfigError(f"{path}: stages.{name}: expected a stage, plain or with 'foreach' or 'matrix'")
+    if "matrix" in body:
+        axes = {axis: _listed(values, params, name) for axis, values in body["matrix"].items()}
+        for values in product(*axes.values()):
+            item = dict(zip(axes, values, strict=True))
+            yield _entry(name, "-".join(map(str, values)), body, {**params, "item": item})
+    elif "foreach" in body:
+        items = _listed(body["foreach"], params, name)
+        pairs = items.items() if isinstance(items, Mapping) else ((item, item) for item in items)
+        for key, item in pairs:
+            yield _entry(name, str(key), body["do"], {**params, "item": item, "key": key})
+    else:
         yield _entry(name, None, body, params)
-        return
-    items = body["foreach"]
-    if isinstance(items, str):
-        items = _substitute(items, params, name)
-    pairs = items.items() if isinstance(items, Mapping) else ((item, item) for item in items)
-    for key, item in pairs:
-        yield _entry(name, str(key), body["do"], {**params, "item": item, "key": key})
+
+
+def _listed(items: Any, params: Mapping[str, Any], name: str) -> Any:
+    """Items as they stand in dvc.yaml, or as the section of params.yaml that a `${...}` names."""
+    return _substitute(items, params, name) if isinstance(items, str) else items
 
 
 def _entry(name: str, item: str | None, body: Mapping[str, Any], context: Mapping[str, Any]) -> StageEntry:

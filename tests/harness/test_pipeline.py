@@ -37,13 +37,24 @@ def test_references_in_paths_and_mappings_of_items(tmp_path):
     assert (entry.item, entry.deps, entry.params) == ("a", ("in/x.csv",), ("figs.a",))
 
 
+def test_a_matrix_gives_an_entry_for_every_combination_called_as_dvc_calls_it(tmp_path):
+    (tmp_path / "dvc.yaml").write_text(
+        "stages:\n  train:\n    matrix:\n      model: ${models}\n      domain: [coco, cub]\n"
+        "    cmd: echo\n    outs:\n      - out/${item.domain}/${item.model}\n"
+    )
+    entries = read_pipeline(tmp_path / "dvc.yaml", {"models": ["a", "b"]})
+    assert [entry.address for entry in entries] == ["train@a-coco", "train@a-cub", "train@b-coco", "train@b-cub"]
+    assert [entry.outs for entry in entries] == [("out/coco/a",), ("out/cub/a",), ("out/coco/b",), ("out/cub/b",)]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("a: 1\n", "has no section 'stages'"),
         ("stages:\n  t:\n    deps:\n      - ${no.such}\n", "stages.t: nothing is called 'no.such'"),
         ("stages:\n  t:\n    params:\n      - other.yaml:\n          - a\n", "only keys of params.yaml"),
-        ("stages:\n  t:\n    matrix: {a: [1]}\n", "'foreach'"),
+        ("stages:\n  t: [echo]\n", "plain or with 'foreach' or 'matrix'"),
+        ("stages:\n  t:\n    matrix: {a: \"${models}\"}\n", "stages.t: nothing is called 'models'"),
     ],
 )
 def test_what_cannot_be_used_is_named(tmp_path, text, message):
