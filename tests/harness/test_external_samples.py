@@ -61,7 +61,7 @@ def test_a_changed_folder_or_another_number_is_refused(root):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"name": "dalle"}, r"evaluate.external\[0\]: name must not be one of ours \(dalle, dvae, real\), got dalle"),
+        ({"name": "dalle"}, r"evaluate.external\[0\]: name must not be one of ours \(dalle, dvae, real, dfgan\), got dalle"),
         ({"match": "image_key"}, r"evaluate.external\[0\].match: 'image_key' is not one of caption_id, none"),
         ({"domain": "flickr"}, r"evaluate.external\[0\].domain: 'flickr' is not one of coco, cub"),
     ],
