@@ -6,6 +6,8 @@ Sections that only a stage's script needs (paths, counts, batch sizes) are decla
 from dataclasses import dataclass
 from typing import Literal
 
+from dalle.baselines.damsm.train import TrainDamsmConfig
+from dalle.baselines.dfgan.train import TrainDFGANConfig
 from dalle.clip.train import TrainClipConfig
 from dalle.data.evaluation_captions import CaptionChoice
 from dalle.data.filtering.rule_list import FilterConfig
@@ -153,6 +155,42 @@ class FindOverlapConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DFGANConfig(TrainDFGANConfig):
+    """`text_encoder`: of this pipeline's CLIP, or `damsm`, one trained on the same pairs first, as in the original.
+
+    `valid_fraction` of the images are held out, to tell what the discriminator has learnt from what it knows by heart.
+    """
+
+    text_encoder: Literal["clip", "damsm"]
+    valid_fraction: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.valid_fraction < 1:
+            raise ValueError(f"valid_fraction must be between 0 and 1, got {self.valid_fraction}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainBaselineConfig:
+    """A section a GAN, and the text encoder that those share which do not take CLIP's."""
+
+    dfgan: DFGANConfig
+    damsm: TrainDamsmConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleBaselineConfig:
+    """`truncation`: a baseline's noise is this times a standard normal cut at two deviations."""
+
+    truncation: float
+    batch_size: int
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "batch_size")
+        if self.truncation <= 0:
+            raise ValueError(f"truncation must be positive, got {self.truncation}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExternalSamplesConfig:
     """Another model's samples for a domain: a folder with as many images as captions are drawn for, as `dalle evaluate` reads.
 
@@ -219,6 +257,8 @@ class Params:
     sample: SampleDomainConfig
     complete: CompleteConfig
     rerank: RerankConfig
+    train_baseline: TrainBaselineConfig
+    sample_baseline: SampleBaselineConfig
     evaluate: EvaluateConfig
     report: ReportConfig
 
