@@ -81,10 +81,7 @@ def train_damsm(
     if not len(images) == len(features.regions) == len(features.whole):
         counts = f"{len(features.regions)} pictures' regions and {len(features.whole)} pictures"
         raise ValueError(f"the pairs have {len(images)} images, the features are of {counts}")
-    pairs = pairs.assign(row=pd.factorize(pairs["image_id"])[0])
-    splits = assign_split(images["image_id"], config.valid_fraction, derive_seed(seed, "damsm", "valid"))[pairs["row"]]
-    training, held_out = (_pairs_of(pairs[splits == split], split) for split in ("train", "valid"))
-
+    training, held_out = _divided(pairs, config.valid_fraction, derive_seed(seed, "damsm", "valid"))
     torch.manual_seed(derive_seed(seed, "damsm", "weights"))
     text = TextEncoder(config.encoder, build_vocabulary(training["caption"], config.min_count))
     image = ImageEncoder(features.regions.shape[2], features.whole.shape[1], config.encoder.width)
@@ -92,7 +89,7 @@ def train_damsm(
     validation = ValidationPairs(held_out, features, text, config)
 
     def loss_function(model: Damsm, batch: Mapping[str, Tensor], step: int, shard: int) -> tuple[Tensor, dict[str, Tensor]]:
-        torch.manual_seed(derive_seed(seed, "damsm", "dropout", step))
+        torch.manual_seed(derive_seed(seed, "damsm", "dropout", step))  # dropout knows torch's own generator only
         losses = damsm_losses(*damsm_matches(model, batch, config.gammas), batch["same"], config.gammas.gamma3)
         return sum(losses.values()), {f"train/{name}": loss.detach() for name, loss in losses.items()}
 
@@ -154,7 +151,7 @@ class DamsmBatches:
 
 
 class ValidationPairs:
-    """A fixed set of held-out pairs with distinct captions, each of which an image has to be matched with."""
+    """A fixed set of held-out pairs with distinct captions, each of which an image has to be matched with, all at once."""
 
     def __init__(self, pairs: pd.DataFrame, features: ImageFeatures, text: TextEncoder, config: TrainDamsmConfig) -> None:
         first = pairs.drop_duplicates("image_id")
@@ -192,7 +189,13 @@ def caption_groups(captions: pd.Series) -> np.ndarray:
     return pd.factorize(captions.map(lambda caption: " ".join(words_of(caption))))[0].astype(np.int64)
 
 
-def _pairs_of(pairs: pd.DataFrame, split: str) -> pd.DataFrame:
-    if pairs["image_id"].nunique() < 2:
-        raise ValueError(f"{pairs['image_id'].nunique()} images are left to split '{split}'; contrastive training needs at least 2")
-    return pairs.reset_index(drop=True)
+def _divided(pairs: pd.DataFrame, valid_fraction: float, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The pairs to train on and those of the images held out, with the number of each one's image as column `row`."""
+    rows, image_ids = pd.factorize(pairs["image_id"])
+    pairs, splits = pairs.assign(row=rows), assign_split(image_ids, valid_fraction, seed)
+    num_train, num_valid = ((splits == name).sum() for name in ("train", "valid"))
+    if min(num_train, num_valid) < 2:
+        left = f"leaves {num_train} for training and {num_valid} held out; both must be at least 2"
+        raise ValueError(f"valid_fraction {valid_fraction} of {len(image_ids)} images {left}")
+    training, held_out = (pairs[splits[rows] == name].reset_index(drop=True) for name in ("train", "valid"))
+    return training, held_out
