@@ -12,7 +12,7 @@ LENGTHS = [3, 1, 5, 4]  # of four captions, padded to six words
 
 @pytest.fixture
 def vectors():
-    """Words (4, 6, 6), which of them are any (4, 6), and regions (3, 6, 7), in float64; what stands in the padding is not zero."""
+    """Words (4, 6, 6) with numbers in the padding too, which of them are words (4, 6), and regions (3, 6, 7), in float64."""
     generator = torch.Generator().manual_seed(0)
     e, v = (torch.randn(shape, generator=generator, dtype=torch.float64) for shape in ((4, 6, 6), (3, 6, 7)))
     return e, torch.arange(6) < torch.tensor(LENGTHS)[:, None], v

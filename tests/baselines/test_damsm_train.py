@@ -170,7 +170,7 @@ def test_held_out_words_are_unknown(pairs, features, tmp_path):
 
 
 def test_features_of_other_images_are_refused(pairs, features, tmp_path):
-    with pytest.raises(ValueError, match="the pairs have 159 images, the features are of 160 pictures' regions and 160 pictures"):
+    with pytest.raises(ValueError, match="have 159 images, the features are of 160 pictures' regions and 160 pictures"):
         run(pairs[pairs["image_id"] != "image 0"], features, tmp_path)
 
 

@@ -38,7 +38,8 @@ def test_a_caption_without_words_is_one_unknown():
 def test_comes_back_from_a_file_that_people_can_read(tmp_path):
     vocabulary = build_vocabulary(["a red star"], 1)
     vocabulary.save(tmp_path / "words.json")
-    assert (tmp_path / "words.json").read_text().splitlines() == ["[", '"<end>",', '"<unknown>",', '"a",', '"red",', '"star"', "]"]
+    lines = (tmp_path / "words.json").read_text().splitlines()
+    assert lines == ["[", '"<end>",', '"<unknown>",', '"a",', '"red",', '"star"', "]"]
     assert Vocabulary.load(tmp_path / "words.json") == vocabulary
 
 

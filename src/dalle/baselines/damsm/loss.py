@@ -28,11 +28,11 @@ class Gammas:
 
 
 def word_matches(e: Tensor, is_word: Tensor, v: Tensor, gammas: Gammas) -> Tensor:
-    """R(Q, D) of every picture with every caption, (K, B), of words e (B, D, T), real where `is_word` (B, T), regions v (K, D, R).
+    """R(Q, D) of every picture with every caption, (K, B): words e (B, D, T) where `is_word` (B, T), regions v (K, D, R).
 
     Equation 10 also takes the root of order gamma2 of the sum; AttnGAN's code, which trained the encoders behind all published
     numbers, does not, nor do we. Of c only its length and its product with e are needed, and both follow from products that
-    exist: c (K, B, T, D) itself, of which most of the time would go into the making, is never written down.
+    exist: c (K, B, T, D) itself, whose making would take most of the time, is never written down.
     """
     no_word = ~is_word
     s = torch.einsum("bdt,kdr->kbtr", e, v)  # 7

@@ -38,7 +38,7 @@ class TextEncoderConfig:
 
 
 class TextEncoder(nn.Module):
-    """Word ids (B, T) -> words (B, D, T), zero where there is none, and sentences (B, D): the LSTM's outputs and last states."""
+    """Word ids (B, T) -> words (B, D, T), the LSTM's outputs, zero in the padding; sentences (B, D), its last states."""
 
     def __init__(self, config: TextEncoderConfig, vocabulary: Vocabulary) -> None:
         super().__init__()

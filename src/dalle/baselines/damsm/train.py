@@ -1,7 +1,7 @@
 """Training of the text encoder on a domain's own pairs, against regions that a frozen ImageNet network sees (Xu et al. 2018).
 
-AttnGAN's network is Inception-v3 at 299 pixels: 17 x 17 regions of 768 numbers and a picture's 2048. Its weights cannot be
-had everywhere. What stands in for it here is the choice of whoever hands the features in, and ours.
+AttnGAN's network is Inception-v3 at 299 pixels: 17 x 17 regions of 768 numbers and a picture's 2048. Here features are handed
+in ready, and EfficientNet-Lite0's replace them (`dalle.evaluation.regions`); that is ours.
 """
 
 from collections.abc import Mapping
@@ -91,7 +91,8 @@ def train_damsm(
     def loss_function(model: Damsm, batch: Mapping[str, Tensor], step: int, shard: int) -> tuple[Tensor, dict[str, Tensor]]:
         torch.manual_seed(derive_seed(seed, "damsm", "dropout", step))  # dropout knows torch's own generator only
         losses = damsm_losses(*damsm_matches(model, batch, config.gammas), batch["same"], config.gammas.gamma3)
-        return sum(losses.values()), {f"train/{name}": loss.detach() for name, loss in losses.items()}
+        loss = sum(losses.values())
+        return loss, {f"train/{name}": part.detach() for name, part in {"loss": loss, **losses}.items()}
 
     metrics = train(
         damsm,
@@ -117,7 +118,7 @@ def damsm_matches(model: Damsm, batch: Mapping[str, Tensor], gammas: Gammas) -> 
 
 
 def damsm_losses(by_words: Tensor, by_sentences: Tensor, same: Tensor, gamma3: float) -> dict[str, Tensor]:
-    """The two parts, whose sum is the loss."""
+    """The two parts whose sum is the loss."""
     return {"word_loss": choice_loss(by_words, same, gamma3), "sentence_loss": choice_loss(by_sentences, same, gamma3)}
 
 

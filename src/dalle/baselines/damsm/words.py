@@ -1,4 +1,4 @@
-"""Captions as rows of word ids, with AttnGAN's rule of what a word is and a vocabulary that knows the training captions only."""
+"""Captions as rows of word ids: AttnGAN's rule of what a word is, and a vocabulary of the training captions alone."""
 
 import json
 import re
