@@ -30,8 +30,8 @@ class Gammas:
 def word_matches(e: Tensor, is_word: Tensor, v: Tensor, gammas: Gammas) -> Tensor:
     """R(Q, D) of every picture with every caption, (K, B): words e (B, D, T) where `is_word` (B, T), regions v (K, D, R).
 
-    Equation 10 also takes the root of order gamma2 of the sum; AttnGAN's code, which trained the encoders behind all published
-    numbers, does not, nor do we. Of c only its length and its product with e are needed, and both follow from products that
+    Equation 10 also takes the root of order gamma2 of the sum; AttnGAN's code, with which its encoders were
+    trained, does not, nor do we. Of c only its length and its product with e are needed, and both follow from products that
     exist: c (K, B, T, D) itself, whose making would take most of the time, is never written down.
     """
     no_word = ~is_word
@@ -46,7 +46,7 @@ def word_matches(e: Tensor, is_word: Tensor, v: Tensor, gammas: Gammas) -> Tenso
 
 
 def sentence_matches(sentences: Tensor, wholes: Tensor) -> Tensor:
-    """Cosines (K, B) of every picture (K, D) with every sentence (B, D): equation 10 with one word and one region."""
+    """Cosines (K, B) of every picture (K, D) with every sentence (B, D): the R of wholes."""
     return normalize(wholes, dim=1, eps=TINY) @ normalize(sentences, dim=1, eps=TINY).T
 
 
