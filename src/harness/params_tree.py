@@ -282,11 +282,11 @@ class Params:
         for key in ("model", "rival"):
             name = getattr(config, key)
             if name not in known:
-                raise ValueError(f"human_eval.{key}: no model of {config.domain} is called {name}; there are {', '.join(known)}")
+                raise ValueError(f"human_eval.{key} is {name}, but {config.domain} has {', '.join(known)}")
             if name in external and external[name].match == "none":
                 raise ValueError(
-                    f"human_eval.{key}: evaluate.external {name} has match: none: which caption an image is for is not known, so "
-                    "nobody can say whether it matches"
+                    f"human_eval.{key} is {name}, which evaluate.external gives match: none: nobody knows which caption an "
+                    "image is for, so nobody can say whether it matches"
                 )
 
     @property

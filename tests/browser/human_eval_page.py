@@ -30,7 +30,7 @@ def browser(profile: Path, downloads: Path, *switches: str) -> Iterator[Chrome]:
     options = ChromeOptions()
     options.binary_location = found[0]
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    options.add_experimental_option("prefs", {"download.default_directory": str(downloads), "download.prompt_for_download": False})
+    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
     for switch in (*SWITCHES, f"--user-data-dir={profile}", *switches):
         options.add_argument(switch)
     driver = Chrome(options=options, service=Service(found[1]))  # a path: Selenium then looks for no driver on the net

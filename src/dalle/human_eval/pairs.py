@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -85,7 +85,7 @@ def plan_sheets(captions: pd.DataFrame, controls: pd.DataFrame, config: SheetCon
         for rater in range(1, config.raters + 1):
             sheet_id = f"s{number:02d}r{rater}"
             rng = numpy_generator(seed, "human_eval order", sheet_id)
-            pairs = [_model_pair(row, config, left) for row, left in zip(batch.itertuples(), model_left[:, rater - 1], strict=True)]
+            pairs = list(_model_pairs(batch, config, model_left[:, rater - 1]))
             pairs = with_repeats([pairs[index] for index in rng.permutation(len(pairs))], config.repeats, rng)
             checks = list(attention_checks(outside, texts, config.attention_checks, rater, rng))
             pairs = with_checks(pairs, checks, rng)
@@ -165,17 +165,16 @@ def _words(text: str) -> set[str]:
     return set(re.findall(r"\w+", text.lower()))
 
 
-def _model_pair(row, config: SheetConfig, model_left: bool) -> PlacedPair:
-    left, right = (config.model, config.rival) if model_left else (config.rival, config.model)
-    return PlacedPair(
-        kind="pair", caption_id=row.caption_id, image_id=row.image_id, caption=row.caption, left=left, right=right
-    )
+def _model_pairs(batch: pd.DataFrame, config: SheetConfig, model_left: np.ndarray) -> Iterator[PlacedPair]:
+    names = config.model, config.rival
+    columns = (batch[name] for name in ("caption_id", "image_id", "caption"))
+    for caption_id, image_id, caption, first in zip(*columns, model_left, strict=True):
+        left, right = names if first else names[::-1]
+        yield PlacedPair(kind="pair", caption_id=caption_id, image_id=image_id, caption=caption, left=left, right=right)
 
 
 def _swapped(pair: PlacedPair) -> PlacedPair:
-    return PlacedPair(
-        kind="repeat", caption_id=pair.caption_id, image_id=pair.image_id, caption=pair.caption, left=pair.right, right=pair.left
-    )
+    return replace(pair, kind="repeat", left=pair.right, right=pair.left)
 
 
 def _inserted(pairs: Sequence[PlacedPair], added: Sequence[PlacedPair], after: Sequence[int]) -> list[PlacedPair]:

@@ -149,7 +149,8 @@
   function draw() {
     const done = pairs.filter(answered).length;
     $("progress").value = done;
-    $("count").textContent = page === "pair" ? `Pair ${state.place + 1} of ${pairs.length}` : `${done} of ${pairs.length} pairs answered`;
+    const of = `of ${pairs.length}`;
+    $("count").textContent = page === "pair" ? `Pair ${state.place + 1} ${of}` : `${done} ${of} pairs answered`;
     if (page === "pair") drawPair(pairs[state.place]);
     if (page === "overview") drawOverview();
     if (page === "start") drawStart();
@@ -185,7 +186,8 @@
     $("overview-words").textContent = open.length
       ? `${missing} ${missing === 1 ? "answer is" : "answers are"} missing, in ${open.length} of ${pairs.length} pairs. ` +
         "You may also export what there is and go on later."
-      : `All ${pairs.length} pairs are answered. Thank you! Export your answers and send the file to whoever gave you this sheet.`;
+      : `All ${pairs.length} pairs are answered. Thank you! Export your answers and send the file to whoever gave you ` +
+        "this sheet.";
     $("missing").hidden = !open.length;
     $("missing-pairs").replaceChildren(...open.map(({ place }) => pairButton(place)));
     $("export").disabled = !numVotes();
@@ -354,8 +356,9 @@
         button.addEventListener("click", () => choose(question, button.dataset.choice));
       }
     }
-    const clicks = { back, undo, next, export: save, "to-pairs": back, "to-overview": () => show("overview"), "to-start": () => show("start") };
+    const clicks = { back, undo, next, export: save, "to-pairs": back };
     for (const [id, action] of Object.entries(clicks)) $(id).addEventListener("click", action);
+    for (const name of ["start", "overview"]) $("to-" + name).addEventListener("click", () => show(name));
     $("enter").addEventListener("submit", (event) => {
       event.preventDefault();
       begin();
