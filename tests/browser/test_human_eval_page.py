@@ -217,8 +217,11 @@ def test_without_storage_the_page_says_so_and_goes_on(sheet, tmp_path):
         driver.get(page.as_uri())
         assert "does not let the page keep your answers" in words(driver, "warning")
         enter(driver, "c")
+        time.sleep(0.4)
         press(driver, "1", "0", "s")
         rows = exported(driver, tmp_path / "files", "votes-s01r1-c.csv")
+        # the second question could not be answered while the first was thought about
+        assert 400 <= int(rows[0]["milliseconds"]) < 10_000 and int(rows[1]["milliseconds"]) < 400
         assert [(row["pair_id"], row["choice"]) for row in rows] == [(content.pairs[0].pair_id, word) for word in ("left", "neither")]
 
 

@@ -211,7 +211,7 @@ def test_the_templates_ask_both_questions_and_use_every_column(exported):
     assert {"image_1", "image_2", "caption"} == set(re.findall(r"\$\{(\w+)\}", template))
     assert {"image_1", "image_2", "caption"} == set(re.findall(r'value="\$(\w+)"', config))
     for text in (template, config):
-        values = re.findall(r'value="(left|right|neither)"', text)
+        values = re.findall(r'(?:value|alias)="(left|right|neither)"', text)
         assert values == ["left", "right", "left", "right", "neither"]
 
 
