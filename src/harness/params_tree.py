@@ -18,6 +18,7 @@ from dalle.evaluation.protocol import Protocol
 from dalle.generation.completion import check_rows
 from dalle.generation.encoding import Codes
 from dalle.generation.sampling import SampleConfig
+from dalle.human_eval.pairs import SheetConfig
 from dalle.miniworld.corpora import MiniworldConfig
 from dalle.overlap.train import TrainDetectorConfig
 from dalle.prior.train import TrainPriorConfig
@@ -226,6 +227,22 @@ class EvaluateConfig(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class HumanEvalConfig(SheetConfig):
+    """Which two models people compare on a domain's first `num_pairs` captions (all, where it has fewer, or for None).
+
+    `model` and `rival` are names as in the domain's evaluation; dalle is the best of the most candidates.
+    """
+
+    domain: Literal["coco", "cub"]
+    num_pairs: int | None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.num_pairs is not None:
+            _at_least(self, 2, "num_pairs")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReportConfig:
     """`columns`: captions shown in figures of samples; `best_of`: the rows of Fig. 6."""
 
@@ -260,6 +277,7 @@ class Params:
     train_baseline: TrainBaselineConfig
     sample_baseline: SampleBaselineConfig
     evaluate: EvaluateConfig
+    human_eval: HumanEvalConfig
     report: ReportConfig
 
     def __post_init__(self) -> None:
@@ -286,12 +304,30 @@ class Params:
             raise ValueError("domains must name at least one of coco, cub")
         if not self.baselines:
             raise ValueError(f"baselines must name at least one of {', '.join(BASELINES)}")
+        self._check_compared()
         web = self.prepare_data.web
         if web in ("coco", "cub") and web not in self.domains:
             raise ValueError(
                 f"prepare_data.web is {web}, the training split of a corpus that is not read: add {web} to domains "
                 f"{list(self.domains)} (for a folder of that name write ./{web})"
             )
+
+    def _check_compared(self) -> None:
+        """What human_eval compares exists, and is known to be for its captions."""
+        config = self.human_eval
+        if config.domain not in self.domains:
+            raise ValueError(f"human_eval.domain is {config.domain}, which is not among the domains {list(self.domains)}")
+        external = {samples.name: samples for samples in self.evaluate.external if samples.domain == config.domain}
+        known = ["dalle", *self.baselines, *external]
+        for key in ("model", "rival"):
+            name = getattr(config, key)
+            if name not in known:
+                raise ValueError(f"human_eval.{key} is {name}, but {config.domain} has {', '.join(known)}")
+            if name in external and external[name].match == "none":
+                raise ValueError(
+                    f"human_eval.{key} is {name}, which evaluate.external gives match: none: nobody knows which caption an "
+                    "image is for, so nobody can say whether it matches"
+                )
 
     @property
     def sources(self) -> dict[str, str]:

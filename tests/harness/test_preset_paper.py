@@ -85,6 +85,11 @@ PAPER = {
     "domains": ["coco", "cub"],
     "sample.num_captions": 30_000,
     "evaluate.blur_radii": [0, 1, 2, 4, 8],
+    # App. F, Fig. 7
+    "human_eval.domain": "coco",
+    "human_eval.rival": "dfgan",
+    "human_eval.num_pairs": 1_000,
+    "human_eval.raters": 5,
     # Fig. 6
     "report.best_of": [1, 8, 64, 512],
 }

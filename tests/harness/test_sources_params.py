@@ -38,7 +38,10 @@ def test_what_cannot_be_read_or_drawn(assignment, message):
     [
         ((), {"web": "miniworld", "coco": "miniworld", "cub": "miniworld", "panels": "miniworld"}),
         (("prepare_data.web=coco", "complete.source=null"), {"coco": "miniworld", "cub": "miniworld"}),
-        (("prepare_data.web=a", "domains=[cub]", "complete.source=b"), {"web": "a", "cub": "miniworld", "panels": "b"}),
+        (
+            ("prepare_data.web=a", "domains=[cub]", "human_eval.domain=cub", "complete.source=b"),
+            {"web": "a", "cub": "miniworld", "panels": "b"},
+        ),
     ],
 )
 def test_what_is_read_and_from_where(assignments, sources):

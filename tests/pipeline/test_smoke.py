@@ -13,7 +13,7 @@ from project_copies import copy_of
 pytestmark = pytest.mark.pipeline
 STAGES = (
     "prepare_data filter_data train_detector find_overlap-coco find_overlap-cub train_tokenizer train_dvae precompute_tokens "
-    "train_prior train_clip sample-coco sample-cub rerank-coco rerank-cub complete evaluate-coco evaluate-cub report"
+    "train_prior train_clip sample-coco sample-cub rerank-coco rerank-cub complete evaluate-coco evaluate-cub human_eval report"
 ).split()
 
 

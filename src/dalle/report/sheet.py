@@ -17,18 +17,28 @@ HEADER = 72  # what a title with its line below takes from the top
 
 
 class Sheet:
-    """WIDTH page pixels wide and `height` high, under a title and a line that says what is shown and over what."""
+    """`width` page pixels wide and `height` high, under a title and a line that says what is shown and over what."""
 
-    def __init__(self, height: float, title: str, subtitle: str, *, background: str = "white") -> None:
-        self.height = int(np.ceil(height))
-        inches = WIDTH / PIXELS_PER_INCH, self.height / PIXELS_PER_INCH
+    def __init__(
+        self,
+        height: float,
+        title: str,
+        subtitle: str,
+        *,
+        background: str = "white",
+        width: float = WIDTH,
+        corner: tuple[float, float] = (MARGIN, MARGIN),
+    ) -> None:
+        self.width, self.height = width, int(np.ceil(height))
+        inches = width / PIXELS_PER_INCH, self.height / PIXELS_PER_INCH
         self.figure = Figure(figsize=inches, dpi=PIXELS_PER_INCH * DEVICE_SCALE, facecolor=background)
         FigureCanvasAgg(self.figure)
         self.canvas = self.figure.add_axes((0, 0, 1, 1), zorder=-1)
-        self.canvas.set(xlim=(0, WIDTH), ylim=(self.height, 0))
+        self.canvas.set(xlim=(0, width), ylim=(self.height, 0))
         self.canvas.set_axis_off()
-        self.text(MARGIN, MARGIN + 6, title, size=TITLE, weight="bold", vertical="top")
-        self.text(MARGIN, MARGIN + 29, subtitle, size=SUBTITLE, colour=MUTED, vertical="top")
+        left, top = corner
+        self.text(left, top + 6, title, size=TITLE, weight="bold", vertical="top")
+        self.text(left, top + 29, subtitle, size=SUBTITLE, colour=MUTED, vertical="top")
 
     def text(
         self,
@@ -62,9 +72,11 @@ class Sheet:
         self.block(enlarged, x, y, width, height)
         self.frame(x, y, width, height)
 
-    def block(self, pixels: np.ndarray, x: float, y: float, width: float, height: float) -> None:
-        """Show pixels as squares, unsmoothed."""
-        artist = AxesImage(self.canvas, extent=(x, x + width, y + height, y), origin="upper", interpolation="nearest")
+    def block(
+        self, pixels: np.ndarray, x: float, y: float, width: float, height: float, *, interpolation: str = "nearest"
+    ) -> None:
+        """Show pixels as squares, unsmoothed; `interpolation` none leaves them as they are to the reader of a PDF."""
+        artist = AxesImage(self.canvas, extent=(x, x + width, y + height, y), origin="upper", interpolation=interpolation)
         artist.set_data(pixels)
         self.canvas.add_image(artist)
 
@@ -91,7 +103,7 @@ class Sheet:
 
     def plot(self, x: float, y: float, width: float, height: float, *, title: str = "", note: str = "") -> Axes:
         """Axes for data at this place, headed by a bold title with a muted note behind it."""
-        axes = self.figure.add_axes((x / WIDTH, 1 - (y + height) / self.height, width / WIDTH, height / self.height))
+        axes = self.figure.add_axes((x / self.width, 1 - (y + height) / self.height, width / self.width, height / self.height))
         axes.patch.set_visible(False)
         if title:
             heading = axes.annotate(
