@@ -188,6 +188,20 @@ class EvaluateConfig(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class HumanEvalConfig:
+    """PROVISIONAL, until the stage human_eval brings its own: whose pictures are compared, and how sheets are made."""
+
+    domain: Literal["coco", "cub"]
+    model: str
+    rival: str
+    num_pairs: int | None
+    pairs_per_sheet: int
+    raters: int
+    attention_checks: int
+    repeats: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReportConfig:
     """`columns`: captions shown in figures of samples; `best_of`: the rows of Fig. 6."""
 
@@ -220,6 +234,7 @@ class Params:
     complete: CompleteConfig
     rerank: RerankConfig
     evaluate: EvaluateConfig
+    human_eval: HumanEvalConfig
     report: ReportConfig
 
     def __post_init__(self) -> None:
