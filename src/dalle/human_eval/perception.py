@@ -26,6 +26,7 @@ def see_pictures(
     """By (model, caption_id) what is seen in `models`' pictures and in the `real` ones, an image uint8 (H, W, 3) a caption.
 
     Realism is measured against the `reference`, real images (M, H, W, 3), and scaled to deviations over all models' pictures.
+    Where the reader cannot read a caption (it is about a bird), the real picture shows it, and of others nobody can tell.
     """
     manifold = Manifold(extractor(reference)[0], neighbourhood)
     scores = {name: realism_scores(extractor(images)[0], manifold) for name, images in models.items()}
@@ -37,5 +38,6 @@ def see_pictures(
     seen = {}
     for name, images in {**models, "real": real}.items():
         for caption_id, query, image, score in zip(caption_ids, queries, images, realism[name], strict=True):
-            seen[name, caption_id] = Seen(float(score), None if query is None else shows(image, query))
+            unread = True if name == "real" else None
+            seen[name, caption_id] = Seen(float(score), unread if query is None else shows(image, query))
     return seen

@@ -98,7 +98,7 @@ def _sheets(checked: pd.DataFrame, key: pd.DataFrame) -> Mapping[str, int]:
 
 def _quality(valid: pd.DataFrame, rules: VoteRules) -> Mapping[str, float]:
     """Of the raters that count: attention, consistency, and the side they lean to."""
-    shares = rater_shares(valid, rules).sum() if len(valid) else pd.Series(0, index=["attention", "failed", "repeats", "inconsistent"])
+    shares = rater_shares(valid, rules).sum()
     forced = valid[(valid["kind"] == PAIR) & valid["choice"].isin(("left", "right"))]
     found: dict[str, float] = {"attention/answers": int(shares["attention"]), "repeats/answers": int(shares["repeats"])}
     if shares["attention"]:
