@@ -92,14 +92,14 @@ class _Rater:
 
     def __init__(self, pictures: Pictures, config: SimulatedRaters, seed: int, name: str) -> None:
         rng = numpy_generator(seed, "simulated rater", name)
-        self.name, self._pictures, self._config = name, pictures, config
+        self.name, self._pictures, self._config, self._seed = name, pictures, config, seed
         self._noise = config.realism_noise * float(np.exp(0.3 * rng.standard_normal()))
         self._bias = config.side_bias * float(rng.standard_normal())
 
     def __call__(self, item, question: str, rng: np.random.Generator) -> tuple[str, int]:
         left, right = (self._see(side, item.caption_id) for side in (item.left, item.right))
         more_real = self._more_real(left, right, rng)
-        choice = more_real if question == "realism" else self._better_match(left, right, more_real, rng)
+        choice = more_real if question == "realism" else self._better_match(item, left, right, more_real)
         median = MEDIAN_MILLISECONDS[question]
         return choice, round(median * float(np.exp(SPREAD_OF_TIMES * rng.standard_normal())))
 
@@ -114,15 +114,21 @@ class _Rater:
         difference = left.realism - right.realism + self._bias + self._noise * float(rng.standard_normal())
         return "left" if difference > 0 else "right"
 
-    def _better_match(self, left: Seen, right: Seen, more_real: str, rng: np.random.Generator) -> str:
-        """The picture that shows the caption, as far as this rater reads it; the more real one where that decides nothing."""
-        wrong, nobody = rng.random(2) < self._config.misread, rng.random() < self._config.neither
+    def _better_match(self, item, left: Seen, right: Seen, more_real: str) -> str:
+        """The picture that shows the caption, as this rater reads it; the more real one where that decides nothing.
+
+        A misreading stays: who is shown the pair again reads it the same way.
+        """
         if left.shows is None or right.shows is None:
             return more_real
-        shown = (left.shows != wrong[0], right.shows != wrong[1])
+        shown = [seen.shows != self._misreads(item, name) for seen, name in ((left, item.left), (right, item.right))]
         if shown[0] != shown[1]:
             return "left" if shown[0] else "right"
-        return "neither" if nobody and not any(shown) else more_real
+        reading = numpy_generator(self._seed, "preference", self.name, item.caption_id)
+        return "neither" if not any(shown) and reading.random() < self._config.neither else more_real
+
+    def _misreads(self, item, name: str) -> bool:
+        return numpy_generator(self._seed, "misreading", self.name, item.caption_id, name).random() < self._config.misread
 
 
 def _careless(item, question: str, rng: np.random.Generator) -> tuple[str, int]:
