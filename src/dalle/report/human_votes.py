@@ -3,14 +3,15 @@
 from dalle.report.results import Compared, Results, flattened
 from dalle.report.style import model_styles
 
-IN_THE_PAPER = {"realism": "90.0%", "match": "93.3%"}
-QUESTIONS = {"realism": "the more realistic image", "match": "the image that matches the caption better"}
+CLAIMS = {
+    "realism": "By a majority of five people DALL-E's image is more realistic than DF-GAN's for 90.0% of captions (Fig. 7)",
+    "match": "By a majority of five people DALL-E's image matches the caption better than DF-GAN's for 93.3% of captions (Fig. 7)",
+}
 SIMULATED_WORDS = (
     "SIMULATED: nobody has voted. Raters made of rules and noise vote in people's place, so that sheets, checks and tallies can "
     "be seen at work: how real a picture looks to them is its depth among real pictures' features, and whether it shows its "
     "caption they learn from the miniature world's reader, with errors. What they prefer is no finding about people."
 )
-WHERE_TO_PUT_VOTES = "votes of people, put into human_eval/votes, take their place"
 WHY_DROPPED = {
     "malformed": "malformed",
     "unknown_sheet": "for a sheet that is not of this run",
@@ -35,7 +36,7 @@ def vote_words(results: Results) -> list[str]:
         return []
     metrics = flattened(results.metrics["tally_votes"])
     if not metrics["votes/read"]:
-        return ["No votes yet: human_eval/votes/README.md says how to get some."]
+        return ["No votes yet: reports/human_eval/votes/README.md says how to get some."]
     counts = {name: f"{metrics[f'votes/{name}']:,.0f}" for name in ("read", "counted", "checks", "dropped")}
     words = (
         f"Of {counts['read']} votes of {metrics['raters/total']:.0f} raters {counts['counted']} count, {counts['checks']} were "
@@ -47,8 +48,8 @@ def vote_words(results: Results) -> list[str]:
     if not metrics["votes/simulated"]:
         return [words]
     unreadable = metrics.get("votes/simulated_unreadable_captions", 0)
-    by_looks = f" The reader cannot read {unreadable:,.0f} of the captions; of these they judge by realism alone." if unreadable else ""
-    return [f"{SIMULATED_WORDS}{by_looks} Once there are {WHERE_TO_PUT_VOTES}.", words]
+    by_looks = f" Of {unreadable:,.0f} captions, which it cannot read, they judge by realism alone." if unreadable else ""
+    return [f"{SIMULATED_WORDS}{by_looks} Votes of people, put into reports/human_eval/votes, take their place.", words]
 
 
 def vote_figure_words(results: Results) -> tuple[str, str]:
@@ -73,12 +74,11 @@ def vote_findings(results: Results) -> list[tuple[str, str, str]]:
         return []
     compared, metrics = _compared(results), flattened(results.metrics["tally_votes"])
     simulated, rows = bool(metrics["votes/simulated"]), []
-    for question, words in QUESTIONS.items():
+    for question, claim in CLAIMS.items():
         if f"{question}/majority_ours" not in metrics:
             continue
         ours, low, high = (metrics[f"{question}/majority_ours{end}"] for end in ("", "_low", "_high"))
         theirs = metrics[f"{question}/majority_rival"]
-        claim = f"A majority of five people finds DALL-E's {words} than DF-GAN's for {IN_THE_PAPER[question]} of captions (Fig. 7)"
         measured = (
             f"{'SIMULATED raters, ' if simulated else ''}{compared.dataset}: {ours:.1%} ({low:.1%} to {high:.1%}) of "
             f"{metrics[f'{question}/captions']:,.0f} captions, {theirs:.1%} for {_label(compared.rival)}"

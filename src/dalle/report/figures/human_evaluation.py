@@ -64,7 +64,7 @@ def human_evaluation(captions: pd.DataFrame, metrics: Mapping[str, float], *, mo
     heights = {question: ROW_HEIGHT * len(rows) for question, rows in shown.items()}
     top = HEADER + 30
     body = sum(heights.values()) + 98 * len(heights)
-    sheet = Sheet(top + body + 36 + HUMAN_HEIGHT + MARGIN, *_heading(title, metrics, simulated))
+    sheet = Sheet(top + body + 42 + HUMAN_HEIGHT + MARGIN, *_heading(title, metrics, simulated))
     _legend(sheet, HEADER + 8, parties[0], wanted)
     y = top
     for question, rows in shown.items():
@@ -163,7 +163,7 @@ def _interval(axes: Axes, place: int, share: float, low: float, high: float) -> 
 def _agreement(question: str, ours: str, metrics: Mapping[str, float]) -> str:
     words = []
     if f"{question}/agreement" in metrics:
-        words.append(f"any two raters agree in {metrics[f'{question}/agreement']:.0%}")
+        words.append(f"two raters agree in {metrics[f'{question}/agreement']:.0%}")
     if f"{question}/alpha" in metrics:
         words.append(f"Krippendorff's α {metrics[f'{question}/alpha']:.2f}")
     share, low, high = (metrics[f"{question}/votes_ours{end}"] for end in ("", "_low", "_high"))
