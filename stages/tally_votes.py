@@ -14,7 +14,8 @@ from dalle.human_eval.answer_key import compared_models, read_key
 from dalle.human_eval.checks import CHECK, COUNTED, check_votes, rater_shares
 from dalle.human_eval.perception import see_pictures
 from dalle.human_eval.simulated import Pictures, simulate_votes, unreadable_captions, write_votes
-from dalle.human_eval.tally import CAPTION_COLUMNS, DROPPED_COLUMNS, PEOPLE, SIMULATED, caption_table, dropped_table, vote_metrics
+from dalle.human_eval.tally import CAPTION_COLUMNS, DROPPED_COLUMNS, PEOPLE, SIMULATED
+from dalle.human_eval.tally import caption_table, dropped_table, vote_metrics
 from dalle.human_eval.votes import read_votes
 from harness.rivals import rival_samples
 from harness.stage import Stage, run_stage

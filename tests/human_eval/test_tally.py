@@ -40,7 +40,7 @@ def tallied(choices, question="match"):
 def test_the_majority_is_more_than_half_of_the_votes_cast(choices, majority):
     row, checked, captions = tallied(choices)
     assert row["majority"] == majority and row["votes"] == len(choices)
-    assert [row[party] for party in ("ours", "rival", "neither")] == [choices.count(party) for party in ("ours", "rival", "neither")]
+    assert all(row[party] == choices.count(party) for party in ("ours", "rival", "neither"))
     metrics = vote_metrics(checked, captions, KEY, RULES, raters=5, resamples=10, seed=0)
     assert metrics["match/captions"] == (majority != "too_few") and metrics["match/too_few_votes"] == (majority == "too_few")
     if majority != "too_few":

@@ -58,7 +58,8 @@ def seen(stage, key):
 def run(folder, *assignments):
     stage = FakeStage(folder, *assignments)
     tally_votes.main(stage)
-    tables = {name: pd.read_csv(folder / f"reports/metrics/human_eval_{name}.csv", dtype=str) for name in ("captions", "dropped")}
+    files = {name: folder / f"reports/metrics/human_eval_{name}.csv" for name in ("captions", "dropped")}
+    tables = {name: pd.read_csv(file, dtype=str) for name, file in files.items()}
     return stage.metrics, tables
 
 
@@ -147,7 +148,7 @@ def test_every_picture_is_seen_under_its_own_caption(folder, monkeypatch):
 @pytest.mark.parametrize(
     ("preset", "assignments", "message"),
     [
-        ("mini", ("prepare_data.coco=external/coco",), "tally_votes.simulated is true, but human_eval.domain coco is not the mini"),
+        ("mini", ("prepare_data.coco=external/coco",), "tally_votes.simulated is true, but human_eval.domain coco is not"),
         ("cub", ("tally_votes.simulated=true",), "prepare_data.cub is external/cub.*set it to false"),
         ("mini", ("tally_votes.rules.min_votes=6",), "tally_votes.rules.min_votes must be at most human_eval.raters, 5"),
         ("mini", ("tally_votes.rules.max_fast=2.0",), "tally_votes.rules: max_fast must be a share"),

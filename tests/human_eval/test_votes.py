@@ -15,6 +15,7 @@ ROWS = [
 ]
 PAGE = as_csv(ROWS)
 COLUMNS = HEADER.split(",")
+KEY = "sheet_id,batch,position,pair_id,kind,caption_id,caption,left,right\n"
 
 
 def reordered():
@@ -107,11 +108,11 @@ def test_a_huge_file_is_refused_unread(tmp_path):
     [
         (None, "no such file; the stage human_eval writes it"),
         ("sheet_id\ns\n", "columns .*'batch'.* are missing"),
-        ("sheet_id,batch,position,pair_id,kind,caption_id,caption,left,right\ns,1,1,p,joke,1,c,dalle,x\n", "kinds .'joke'. are unknown"),
-        ("sheet_id,batch,position,pair_id,kind,caption_id,caption,left,right\ns,x,1,p,pair,1,c,dalle,x\n", "must be whole numbers"),
-        ("sheet_id,batch,position,pair_id,kind,caption_id,caption,left,right\n" + "s,1,1,p,pair,1,c,dalle,x\n" * 2, "p occurs twice"),
+        (f"{KEY}s,1,1,p,joke,1,c,dalle,x\n", "kinds .'joke'. are unknown"),
+        (f"{KEY}s,x,1,p,pair,1,c,dalle,x\n", "must be whole numbers"),
+        (f"{KEY}s,1,1,p,pair,1,c,dalle,x\ns,1,2,p,pair,1,c,dalle,x\n", "p occurs twice"),
     ],
-)  # fmt: skip
+)
 def test_a_key_that_is_none_is_refused(content, said, tmp_path):
     if content is not None:
         (tmp_path / "key.csv").write_text(content)

@@ -121,7 +121,8 @@ def votes(raters, left_out=0, most=5):
     for question in ("realism", "match"):
         for number, counts in enumerate(outcomes):
             ours, rival, neither = counts if question == "match" else (counts[0], sum(counts) - counts[0], 0)
-            winner = next((name for name, n in zip(("ours", "rival", "neither"), (ours, rival, neither)) if 2 * n > sum(counts)), "none")
+            parties = {"ours": ours, "rival": rival, "neither": neither}
+            winner = next((name for name, number in parties.items() if 2 * number > sum(counts)), "none")
             rows.append((f"c{number}", question, sum(counts), ours, rival, neither, winner, raters))
     columns = ("caption_id", "question", "votes", "ours", "rival", "neither", "majority", "raters")
     captions = pd.DataFrame(rows, columns=columns)
@@ -133,7 +134,8 @@ def votes(raters, left_out=0, most=5):
         for party in ("ours", "rival", "neither", "none"):
             share = (mine["majority"] == party).mean()
             metrics |= {f"{question}/majority_{party}{end}": share for end in ("", "_low", "_high")}
-        metrics |= {f"{question}/{name}": 0.654 for name in ("votes_ours", "votes_ours_low", "votes_ours_high", "agreement", "alpha")}
+        others = ("votes_ours", "votes_ours_low", "votes_ours_high", "agreement", "alpha")
+        metrics |= {f"{question}/{name}": 0.654 for name in others}
         metrics |= {f"{question}/too_few_votes": left_out, f"{question}/fewer_than_all_votes": 7 if most < 5 else 0}
     return captions, metrics
 
@@ -245,8 +247,8 @@ FIGURES = {
     "train_prior": ("Image tokens", "Text tokens", "train", "valid"),
     "train_clip": ("Retrieval", "top1", "top5"),
     "train_detector": ("InfoNCE", "Altered copies", "share found first", "Threshold", "step size"),
-    "votes": ("Human evaluation: DALL-E against DF-GAN on tests", "60 captions", "5/5", "0/5", "no majority", "58.3%", "neither",
-              "two raters agree in 65%", "Krippendorff's α 0.65", "48 do not", "left chosen in 51.2%", "90.0", "93.3",
+    "votes": ("Human evaluation: DALL-E against DF-GAN on tests", "60 captions", "5/5", "0/5", "no majority", "58.3%",
+              "neither", "two raters agree in 65%", "Krippendorff's α 0.65", "48 do not", "left chosen in 51.2%", "90.0", "93.3",
               "published numbers, not measured here", "one worker was disqualified"),
     "votes, some missing": ("7 of them with fewer than 5 votes", "too few votes for a majority: 3 of realism, 3 of match"),
     "votes, simulated": ("SIMULATED votes: DALL-E", "nobody has voted"),

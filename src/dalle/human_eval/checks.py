@@ -122,7 +122,8 @@ def _unknown_pair(votes: pd.DataFrame, key: pd.DataFrame, rules: VoteRules, rate
     for row in votes.itertuples():
         sheet = sheet_of.get(row.pair_id)
         if sheet is None:
-            yield row.Index, f"sheet {row.sheet_id} has no pair {_quoted(row.pair_id)}: made with another seed or other pictures"
+            made = "made with another seed or other pictures"
+            yield row.Index, f"sheet {row.sheet_id} has no pair {_quoted(row.pair_id)}: {made}"
         elif sheet != row.sheet_id:
             yield row.Index, f"pair {row.pair_id} is on sheet {sheet}, not on {row.sheet_id}"
 

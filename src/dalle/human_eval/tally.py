@@ -52,7 +52,14 @@ def as_text(cell: str) -> str:
 
 
 def vote_metrics(
-    checked: pd.DataFrame, captions: pd.DataFrame, key: pd.DataFrame, rules: VoteRules, *, raters: int, resamples: int, seed: int
+    checked: pd.DataFrame,
+    captions: pd.DataFrame,
+    key: pd.DataFrame,
+    rules: VoteRules,
+    *,
+    raters: int,
+    resamples: int,
+    seed: int,
 ) -> dict[str, float]:
     """Flat metrics: what became of the votes, who voted, and by question shares, intervals and agreement.
 

@@ -4,13 +4,13 @@ from dalle.report.results import Compared, Results, flattened
 from dalle.report.style import model_styles
 
 CLAIMS = {
-    "realism": "By a majority of five people DALL-E's image is more realistic than DF-GAN's for 90.0% of captions (Fig. 7)",
-    "match": "By a majority of five people DALL-E's image matches the caption better than DF-GAN's for 93.3% of captions (Fig. 7)",
+    "realism": "To a majority of five people DALL-E's image is more realistic than DF-GAN's for 90.0% of captions (Fig. 7)",
+    "match": "To a majority of five people DALL-E's image matches the caption better than DF-GAN's for 93.3% (Fig. 7)",
 }
 SIMULATED_WORDS = (
-    "SIMULATED: nobody has voted. Raters made of rules and noise vote in people's place, so that sheets, checks and tallies can "
-    "be seen at work: how real a picture looks to them is its depth among real pictures' features, and whether it shows its "
-    "caption they learn from the miniature world's reader, with errors. What they prefer is no finding about people."
+    "SIMULATED: nobody has voted. Raters made of rules and noise vote in people's place, so that sheets, checks and tallies "
+    "can be seen at work: how real a picture looks to them is its depth among real pictures' features, and whether it shows "
+    "its caption they learn from the miniature world's reader, with errors. What they prefer is no finding about people."
 )
 WHY_DROPPED = {
     "malformed": "malformed",
@@ -61,10 +61,10 @@ def vote_figure_words(results: Results) -> tuple[str, str]:
     metrics = flattened(results.metrics["tally_votes"])
     who = "SIMULATED raters" if metrics["votes/simulated"] else "raters"
     return title, (
-        f"{metrics['realism/captions']:,.0f} captions of {compared.dataset}, {metrics['votes/wanted_per_caption']:.0f} {who} a "
-        "caption; a majority is more than half of the votes cast, and intervals are over captions. One choice far more frequent "
-        "than the other makes α low even where nearly all agree. Below, in a panel of its own, what the paper measured with "
-        "people."
+        f"{metrics['realism/captions']:,.0f} captions of {compared.dataset}, {metrics['votes/wanted_per_caption']:.0f} {who} "
+        "a caption; a majority is more than half of the votes cast, and intervals are over captions. One choice far more "
+        "frequent than the other makes α low even where nearly all agree. Below, in a panel of its own, what the paper "
+        "measured with people."
     )
 
 
@@ -88,7 +88,8 @@ def vote_findings(results: Results) -> list[tuple[str, str, str]]:
 
 
 def _voted(results: Results) -> bool:
-    return results.has("tally_votes") and bool(results.number("tally_votes", "votes/counted"))
+    there = results.has("tally_votes") and results.compared is not None
+    return there and bool(results.number("tally_votes", "votes/counted"))
 
 
 def _compared(results: Results) -> Compared:

@@ -93,7 +93,13 @@ def _shown(captions: pd.DataFrame, question: str, parties: list[Party]) -> list[
 
 
 def _question(
-    sheet: Sheet, y: float, height: float, question: str, decided: pd.DataFrame, parties: list[Party], metrics: Mapping[str, float]
+    sheet: Sheet,
+    y: float,
+    height: float,
+    question: str,
+    decided: pd.DataFrame,
+    parties: list[Party],
+    metrics: Mapping[str, float],
 ) -> None:
     wanted = int(metrics["votes/wanted_per_caption"])
     fewer = int(metrics[f"{question}/fewer_than_all_votes"])
@@ -117,8 +123,9 @@ def _question(
         share, low, high = (metrics[f"{question}/majority_{party.column}{end}"] for end in ("", "_low", "_high"))
         _interval(axes, place, share, low, high)
         middle = y + ROW_HEIGHT * (place + 0.5)
-        sheet.text(SHARE_LEFT, middle, f"{share:.1%}", size=TITLE, weight="bold", vertical="center_baseline", colour=party.colour)
-        sheet.text(SHARE_LEFT + 76, middle, f"{low:.1%} – {high:.1%}", colour=MUTED, vertical="center_baseline")
+        beside = {"vertical": "center_baseline"}
+        sheet.text(SHARE_LEFT, middle, f"{share:.1%}", size=TITLE, weight="bold", colour=party.colour, **beside)
+        sheet.text(SHARE_LEFT + 76, middle, f"{low:.1%} – {high:.1%}", colour=MUTED, **beside)
     sheet.text(BARS_LEFT, y + height + 40, _agreement(question, parties[0].label, metrics), size=NOTE, colour=MUTED)
 
 
@@ -144,8 +151,8 @@ def _bar(axes: Axes, place: int, party: Party, decided: pd.DataFrame) -> None:
         left += width
     majority = (2 * decided[party.column] > decided["votes"]).mean()
     if majority:
-        box = Rectangle((0, place - BAR / 2), majority, BAR, fill=False, edgecolor=INK, linewidth=points(2), zorder=3, clip_on=False)
-        axes.add_patch(box)
+        corner, line = (0, place - BAR / 2), {"fill": False, "edgecolor": INK, "linewidth": points(2)}
+        axes.add_patch(Rectangle(corner, majority, BAR, **line, zorder=3, clip_on=False))
 
 
 def _strength(share: float) -> float:
@@ -226,7 +233,7 @@ def _no_votes(title: str, num_captions: int, metrics: Mapping[str, float]) -> Fi
     why = ["Why, row by row: reports/metrics/human_eval_dropped.csv"] if read else []
     lines = [
         *why,
-        f"1. Give each page of human_eval/sheets to one rater; {wanted} pages show the same pairs, to {wanted} different raters.",
+        f"1. Give each page of human_eval/sheets to one rater: {wanted} pages show the same pairs, for {wanted} raters.",
         "2. Put the CSV that a page exports into reports/human_eval/votes.",
         "3. Run dvc repro: votes are checked and tallied, and this figure is drawn from them.",
     ]
