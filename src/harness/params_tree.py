@@ -284,8 +284,8 @@ class Params:
         if self.tally_votes.simulated and getattr(self.prepare_data, judged) != MINIWORLD:
             raise ValueError(
                 f"tally_votes.simulated is true, but human_eval.domain {judged} is not the miniature world "
-                f"(prepare_data.{judged} is {getattr(self.prepare_data, judged)}): only there a reader tells what pictures show: "
-                "set it to false"
+                f"(prepare_data.{judged} is {getattr(self.prepare_data, judged)}): only there a reader tells what pictures "
+                "show: set it to false"
             )
         if self.tally_votes.rules.min_votes > self.human_eval.raters:
             most = self.human_eval.raters
