@@ -47,4 +47,4 @@ $(VENV)/ready: requirements.lock pyproject.toml
 
 # what the pipeline and its tools made; the cache in .dvc/cache stays, so a repro afterwards only checks out
 clean:
-	rm -rf data models samples reranked rivals human_eval completions runs .checkpoints
+	rm -rf data models samples reranked rivals human_eval human_eval_votes completions runs .checkpoints

@@ -19,6 +19,8 @@ from dalle.generation.completion import check_rows
 from dalle.generation.encoding import Codes
 from dalle.generation.sampling import SampleConfig
 from dalle.human_eval.pairs import SheetConfig
+from dalle.human_eval.checks import VoteRules
+from dalle.human_eval.simulated import SimulatedRaters
 from dalle.miniworld.corpora import MiniworldConfig
 from dalle.overlap.train import TrainDetectorConfig
 from dalle.prior.train import TrainPriorConfig
@@ -243,6 +245,22 @@ class HumanEvalConfig(SheetConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TallyVotesConfig:
+    """Which votes count and, `simulated`, whether raters made of rules and noise vote where no people have.
+
+    `bootstrap`: resamples of the captions behind the interval of the share of votes.
+    """
+
+    rules: VoteRules
+    bootstrap: int
+    simulated: bool
+    simulated_raters: SimulatedRaters
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "bootstrap")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReportConfig:
     """`columns`: captions shown in figures of samples; `best_of`: the rows of Fig. 6."""
 
@@ -278,6 +296,7 @@ class Params:
     sample_baseline: SampleBaselineConfig
     evaluate: EvaluateConfig
     human_eval: HumanEvalConfig
+    tally_votes: TallyVotesConfig
     report: ReportConfig
 
     def __post_init__(self) -> None:
@@ -305,6 +324,16 @@ class Params:
         if not self.baselines:
             raise ValueError(f"baselines must name at least one of {', '.join(BASELINES)}")
         self._check_compared()
+        judged = self.human_eval.domain
+        if self.tally_votes.simulated and getattr(self.prepare_data, judged) != MINIWORLD:
+            raise ValueError(
+                f"tally_votes.simulated is true, but human_eval.domain {judged} is not the miniature world "
+                f"(prepare_data.{judged} is {getattr(self.prepare_data, judged)}): only there a reader tells what pictures "
+                "show: set it to false"
+            )
+        if self.tally_votes.rules.min_votes > self.human_eval.raters:
+            most = self.human_eval.raters
+            raise ValueError(f"tally_votes.rules.min_votes must be at most human_eval.raters, {most}: else no caption counts")
         web = self.prepare_data.web
         if web in ("coco", "cub") and web not in self.domains:
             raise ValueError(

@@ -34,6 +34,7 @@ from dalle.report.figures.blur_curves import blur_curves
 from dalle.report.figures.caption_accuracy import caption_accuracy
 from dalle.report.figures.completion import completion
 from dalle.report.figures.filter_examples import Example, filter_examples
+from dalle.report.figures.human_evaluation import human_evaluation
 from dalle.report.figures.memorisation import COLUMNS as NUM_COLUMNS
 from dalle.report.figures.memorisation import Band, memorisation
 from dalle.report.figures.miniature_world import miniature_world
@@ -46,7 +47,7 @@ from dalle.report.figures.samples import samples
 from dalle.report.figures.training_curves import training_curves
 from dalle.report.findings import summary
 from dalle.report.page import Origin, Table, write_page
-from dalle.report.results import Results
+from dalle.report.results import Compared, Results
 from dalle.report.sections import page_sections
 from dalle.report.style import save_figure
 from dalle.report.tables import filter_counts
@@ -75,6 +76,7 @@ class Evidence:
     curves: Mapping[str, pd.DataFrame]
     reranked: Mapping[str, RerankedSamples]
     completions: Completions | None  # None: there were no pictures to complete
+    votes: pd.DataFrame  # a row a caption and question of the human evaluation
 
     @classmethod
     def gather(cls, params: Params) -> "Evidence":
@@ -82,9 +84,10 @@ class Evidence:
         stages = "prepare_data filter_data train_tokenizer train_dvae precompute_tokens train_prior train_clip".split()
         of_domain = ("find_overlap", "sample", "rerank", "evaluate")
         stages += [f"{stage}-{domain}" for domain in params.domains for stage in of_domain]
-        stages += ["train_detector", "complete"]
+        stages += ["train_detector", "complete", "tally_votes"]
         metrics = {stage: json.loads((METRICS / f"{stage}.json").read_text()) for stage in stages}
         tables, own = [read_rows(METRICS / f"evaluate-{domain}.csv") for domain in params.domains], own_folders()
+        asked = params.human_eval
         return cls(
             params=params,
             results=Results(
@@ -92,10 +95,12 @@ class Evidence:
                 evaluation=pd.concat(tables, ignore_index=True),
                 world=_world_name(params, own),
                 names={domain: own[domain] for domain in params.domains if domain in own},
+                compared=Compared(asked.model, asked.rival, _dataset_name(params, asked.domain, own)),
             ),
             curves={stage: pd.read_csv(f"reports/curves/{stage}.csv") for stage in PLANS},
             reranked={domain: read_reranked(Path(f"reranked/{domain}")) for domain in params.domains},
             completions=read_completions(Path("completions")),
+            votes=pd.read_csv(METRICS / "human_eval_captions.csv", dtype={"caption_id": str}),
         )
 
     def dataset(self, domain: str) -> str:
@@ -158,6 +163,9 @@ def _figures(evidence: Evidence) -> dict[str, Callable[[], Figure]]:
         "filter_examples": lambda: _filtering(evidence),
         "reconstructions": lambda: _reconstructions(evidence),
         "published_numbers": published_numbers,
+        "human_evaluation": lambda: human_evaluation(
+            evidence.votes, evidence.results.metrics["tally_votes"], **evidence.results.compared._asdict()
+        ),
     }
     if evidence.params.train_prior.kind == "transformer":
         figures["attention_masks"] = _masks

@@ -31,6 +31,7 @@ FIGURE_SOURCES: Mapping[str, tuple[str, ...]] = {
     "rerank_curves": ("evaluate@DOMAIN",),
     "caption_accuracy": ("evaluate@DOMAIN",),
     "completion": ("prepare_data", "complete"),
+    "human_evaluation": ("tally_votes",),
     "blur_curves": ("evaluate@DOMAIN",),
     "published_numbers": (),
 }

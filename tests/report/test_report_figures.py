@@ -17,6 +17,7 @@ from dalle.report.figures.candidates import CandidateRow, candidates, greyed_bel
 from dalle.report.figures.caption_accuracy import caption_accuracy
 from dalle.report.figures.completion import completion
 from dalle.report.figures.filter_examples import filter_examples
+from dalle.report.figures.human_evaluation import human_evaluation
 from dalle.report.figures.memorisation import Band, memorisation
 from dalle.report.figures.miniature_world import miniature_world
 from dalle.report.figures.overlap import OverlapBand, overlap
@@ -113,6 +114,69 @@ def nearest_images(images, threshold, planted):
     return overlap(above, [band], table, threshold=threshold, num_training=1234, dataset="tests")
 
 
+def votes(raters, left_out=0, most=5):
+    """Sixty captions a question with every outcome; `most` votes a caption."""
+    outcomes = [(most, 0, 0)] * 20 + [(3, 2, 0)] * 15 + [(1, 4, 0)] * 20 + [(1, 1, 3)] * 3 + [(2, 2, 1)] * 2
+    rows = []
+    for question in ("realism", "match"):
+        for number, counts in enumerate(outcomes):
+            ours, rival, neither = counts if question == "match" else (counts[0], sum(counts) - counts[0], 0)
+            parties = {"ours": ours, "rival": rival, "neither": neither}
+            winner = next((name for name, number in parties.items() if 2 * number > sum(counts)), "none")
+            rows.append((f"c{number}", question, sum(counts), ours, rival, neither, winner, raters))
+    columns = ("caption_id", "question", "votes", "ours", "rival", "neither", "majority", "raters")
+    captions = pd.DataFrame(rows, columns=columns)
+    metrics = {"votes/read": 1000, "votes/counted": 600, "votes/dropped": 48, "votes/checks": 352, "raters/counted": 15,
+               "votes/wanted_per_caption": 5, "sheets/total": 15, "side/left": 0.512, "repeats/answers": 60,
+               "repeats/consistent": 0.7, "attention/right": 0.97}
+    for question in ("realism", "match"):
+        mine = captions[captions["question"] == question]
+        for party in ("ours", "rival", "neither", "none"):
+            share = (mine["majority"] == party).mean()
+            metrics |= {f"{question}/majority_{party}{end}": share for end in ("", "_low", "_high")}
+        others = ("votes_ours", "votes_ours_low", "votes_ours_high", "agreement", "alpha")
+        metrics |= {f"{question}/{name}": 0.654 for name in others}
+        metrics |= {f"{question}/too_few_votes": left_out, f"{question}/fewer_than_all_votes": 7 if most < 5 else 0}
+    return captions, metrics
+
+
+def voted(raters, **options):
+    captions, metrics = votes(raters, **options)
+    return human_evaluation(captions, metrics, model="dalle", rival="dfgan", dataset="tests")
+
+
+def not_voted(read):
+    captions, metrics = votes("people")
+    nothing = captions.assign(votes=0, majority="too_few")
+    return human_evaluation(nothing, metrics | {"votes/read": read}, model="dalle", rival="dfgan", dataset="tests")
+
+
+def test_simulated_votes_are_marked_across_the_bars_and_the_bars_can_still_be_read():
+    """The word covers some pixels of both panels of votes and none of the paper's, and hides nothing that is under it."""
+    pixels = []
+    for raters in ("people", "SIMULATED"):
+        figure = voted(raters)
+        figure.canvas.draw()
+        pixels.append(np.asarray(figure.canvas.buffer_rgba())[..., :3].astype(int))
+    people, simulated = (shown[70 * DEVICE_SCALE :] for shown in pixels)  # below the title
+    differing = (people != simulated).any(axis=2)
+    rows = np.flatnonzero(differing.any(axis=1))
+    columns = np.flatnonzero(differing.any(axis=0))
+    assert rows[-1] < len(people) - 190 * DEVICE_SCALE and np.ptp(rows) > 250 * DEVICE_SCALE
+    assert np.ptp(columns) > 0.7 * WIDTH * DEVICE_SCALE and 0.03 < differing.mean() < 0.3
+    # see-through: what was dark under the word is still darker than what was light
+    grey = people.mean(axis=2)[differing], simulated.mean(axis=2)[differing]
+    assert grey[1][grey[0] < 80].mean() + 60 < grey[1][grey[0] > 200].mean()
+    assert np.abs(people - simulated)[differing].max() < 140
+
+
+def test_boxes_of_the_majorities_end_where_the_shares_do():
+    figure = voted("people")
+    boxes = [patch for axes in figure.axes[1:3] for patch in axes.patches if not patch.get_fill() and patch.get_zorder() == 3]
+    widths = [box.get_width() for box in boxes]
+    assert widths == pytest.approx([35 / 60, 25 / 60, 35 / 60, 20 / 60, 3 / 60])
+
+
 def draw(name, evaluation, images, captions, curves):
     rules = ["too_short", "undecodable"]
     counts = pd.DataFrame({"rule": rules, "words": "in words", "dropped": [30, 2], "left": [970, 968], "precision": [1, 0.9], "recall": [0.8, np.nan]})
@@ -134,6 +198,11 @@ def draw(name, evaluation, images, captions, curves):
         "miniature_world": lambda: miniature_world(images, captions, "World", "sixteen pairs"),
         "memorisation": lambda: copies(images, 8),
         "overlap": lambda: nearest_images(images, 0.9, planted=True),
+        "votes": lambda: voted("people"),
+        "votes, some missing": lambda: voted("people", left_out=3, most=4),
+        "votes, simulated": lambda: voted("SIMULATED"),
+        "votes, none": lambda: not_voted(0),
+        "votes, none counts": lambda: not_voted(12),
         "overlap without truth": lambda: nearest_images(images, 1.0, planted=False),
         "ablation": lambda: numeric_ablation(5),
         "ablation of words": lambda: category_ablation(("none", "vq, EMA codebook", "gumbel")),
@@ -178,6 +247,13 @@ FIGURES = {
     "train_prior": ("Image tokens", "Text tokens", "train", "valid"),
     "train_clip": ("Retrieval", "top1", "top5"),
     "train_detector": ("InfoNCE", "Altered copies", "share found first", "Threshold", "step size"),
+    "votes": ("Human evaluation: DALL-E against DF-GAN on tests", "60 captions", "5/5", "0/5", "no majority", "58.3%",
+              "neither", "two raters agree in 65%", "Krippendorff's α 0.65", "48 do not", "left chosen in 51.2%", "90.0", "93.3",
+              "published numbers, not measured here", "one worker was disqualified"),
+    "votes, some missing": ("7 of them with fewer than 5 votes", "too few votes for a majority: 3 of realism, 3 of match"),
+    "votes, simulated": ("SIMULATED votes: DALL-E", "nobody has voted"),
+    "votes, none": ("No votes yet", "5 pages show the same pairs", "reports/human_eval/votes", "90.0"),
+    "votes, none counts": ("None of 12 votes counts", "human_eval_dropped.csv"),
     "overlap": ("20 of 80 evaluation images (25.0%)", "of 1,234", "threshold 0.9", "● 0.950", "0.950 mirrored",
                 "planted: 16, 16"),
     "overlap without truth": ("0 of 80 evaluation images", "evaluation images: 80, 0 of them above"),

@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dalle.human_eval.checks import RULES
 from dalle.report.completions import completion_subtitle, completion_words
 from dalle.report.findings import findings, summary
 from dalle.report.overlaps import overlap_figure_words, overlap_words
 from dalle.report.page import Markdown, Origin, PageFigure, Section, Table, escape, render_table, write_page
-from dalle.report.results import Results
+from dalle.report.human_votes import WHY_DROPPED, vote_figure_words, vote_findings, vote_words
+from dalle.report.results import Compared, Results
 from dalle.report.sections import FIGURES, page_sections
 from dalle.report.sheet import Sheet
 from dalle.report.style import save_figure
@@ -43,12 +45,23 @@ METRICS = {
     },
 }  # fmt: skip
 
+VOTES = {
+    "votes/read": 2448, "votes/counted": 2000, "votes/checks": 400, "votes/dropped": 48, "votes/simulated": 0,
+    "votes/wanted_per_caption": 5, "raters/total": 51, "dropped/too_fast": 40, "dropped/duplicate": 8,
+    "realism": {"captions": 200, "majority_ours": 0.9, "majority_ours_low": 0.85, "majority_ours_high": 0.93,
+                "majority_rival": 0.1},
+    "match": {"captions": 200, "majority_ours": 0.5, "majority_ours_low": 0.43, "majority_ours_high": 0.57,
+              "majority_rival": 0.4},
+}  # fmt: skip
+
 
 @pytest.fixture
 def results(evaluation):
     """The same numbers in both domains."""
     rows = pd.concat([evaluation, evaluation.assign(domain="cub")], ignore_index=True)
-    return Results(metrics=copy.deepcopy(METRICS), evaluation=rows, world="the test world", names={})
+    compared = Compared("dalle", "dfgan", "the test MS-COCO")
+    metrics = copy.deepcopy({**METRICS, "tally_votes": VOTES})
+    return Results(metrics=metrics, evaluation=rows, world="the test world", names={}, compared=compared)
 
 
 def figure_files(folder):
@@ -176,7 +189,7 @@ def test_tables_show_the_numbers(results):
     stage_names = [row[0] for row in stages(results).rows]
     assert stage_names == [
         "`filter_data`", "`find_overlap-coco`", "`find_overlap-cub`", "`train_dvae`", "`train_prior`", "`complete`",
-        "`evaluate-coco`", "`evaluate-cub`",
+        "`evaluate-coco`", "`evaluate-cub`", "`tally_votes`",
     ]  # fmt: skip
 
 
@@ -232,3 +245,34 @@ def test_the_overlap_is_said_with_what_is_known_of_it(results):
     del results.metrics["find_overlap-coco"], results.metrics["find_overlap-cub"]
     assert overlap_words(results) == []
     assert not any("evaluation images are in" in row[0] for row in findings(results).rows)
+
+
+def test_votes_are_told_with_what_does_not_count_and_beside_the_papers(results):
+    (words,) = vote_words(results)
+    assert "Of 2,448 votes of 51 raters 2,000 count" in words
+    assert "48 do not count: 8 given twice, 40 of raters too fast" in words
+    (_, realism, verdict), (claim, match, other) = vote_findings(results)
+    assert "the test MS-COCO: 90.0% (85.0% to 93.0%) of 200 captions, 10.0% for DF-GAN" in realism and verdict == "yes"
+    assert "93.3%" in claim and match.startswith("the test MS-COCO: 50.0%") and other == "no"
+    assert vote_figure_words(results)[0].startswith("DALL-E against DF-GAN")
+
+
+def test_simulated_votes_are_called_so_wherever_they_are_told_and_are_no_finding(results):
+    results.metrics["tally_votes"] |= {"votes/simulated": 1, "votes/simulated_unreadable_captions": 12}
+    first, _ = vote_words(results)
+    assert first.startswith("SIMULATED: nobody has voted") and "Of 12 captions, which it cannot read" in first
+    assert "SIMULATED" in vote_figure_words(results)[1]
+    rows = vote_findings(results)
+    assert all("SIMULATED" in measured and verdict == "simulated: says nothing" for _, measured, verdict in rows)
+
+
+def test_without_votes_nothing_is_claimed(results):
+    results.metrics["tally_votes"] = {"votes/read": 0, "votes/counted": 0, "votes/simulated": 0}
+    assert vote_words(results)[0].startswith("No votes yet") and vote_findings(results) == []
+    assert "No votes count yet" in vote_figure_words(results)[1]
+    del results.metrics["tally_votes"]
+    assert vote_words(results) == vote_findings(results) == []
+
+
+def test_every_rule_that_drops_a_vote_has_words():
+    assert list(WHY_DROPPED) == list(RULES)

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from dalle.report.completions import completion_findings, completion_sentences
+from dalle.report.human_votes import vote_findings
 from dalle.report.overlaps import overlap_finding
 from dalle.report.page import Table
 from dalle.report.results import Results
@@ -42,6 +43,7 @@ def findings(results: Results) -> Table:
         rows.extend(_composition(results, domain))
     rows.extend(_specialised_domain(results))
     rows.extend(completion_findings(results))
+    rows.extend(vote_findings(results))
     return Table(header=HEADER, rows=rows)
 
 

@@ -2,10 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import pandas as pd
 
 from dalle.report.frames import EVALUATION_COLUMNS, FEATURES, only_value, require_columns
+
+
+class Compared(NamedTuple):
+    """Whose pictures the human evaluation compares, by the names of the models, and on what data in words."""
+
+    model: str
+    rival: str
+    dataset: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,13 +22,14 @@ class Results:
     """Metrics by stage name (the contents of each stage's JSON) and the evaluation tables of all domains in one frame.
 
     `world` names the data in words ("the miniature world"), `names` a domain's where it is not what the domain is called
-    after. Stages that did not run are simply absent.
+    after. Stages that did not run are simply absent; `compared` is there where votes are tallied.
     """
 
     metrics: Mapping[str, Mapping[str, float]]
     evaluation: pd.DataFrame
     world: str
     names: Mapping[str, str]
+    compared: Compared | None = None
 
     def __post_init__(self) -> None:
         require_columns(self.evaluation, EVALUATION_COLUMNS, "evaluation table")

@@ -8,6 +8,7 @@ import pandas as pd
 from dalle.report.completions import completion_words
 from dalle.report.findings import findings
 from dalle.report.frames import BLURS, METRICS, only_value
+from dalle.report.human_votes import vote_figure_words, vote_words
 from dalle.report.overlaps import overlap_figure_words, overlap_words
 from dalle.report.page import Origin, PageFigure, Section
 from dalle.report.results import Results
@@ -15,8 +16,8 @@ from dalle.report.tables import filtering, final_scores, stages
 
 FIGURES = (
     "miniature_world", "filter_examples", "reconstructions", "train_dvae", "attention_masks", "train_prior", "train_clip",
-    "samples", "memorisation", "best_of", "rerank_curves", "caption_accuracy", "completion", "overlap", "train_detector",
-    "blur_curves", "published_numbers",
+    "samples", "memorisation", "best_of", "rerank_curves", "caption_accuracy", "completion", "human_evaluation", "overlap",
+    "train_detector", "blur_curves", "published_numbers",
 )  # fmt: skip
 Files = Mapping[str, Path]
 
@@ -45,6 +46,7 @@ def page_sections(
         Section(title="The prior", figures=some("attention_masks", "train_prior")),
         Section(title="Reranking", figures=some("train_clip", "best_of", "rerank_curves", "caption_accuracy")),
         Section(title="Image-to-image", figures=some("completion")),
+        Section(title="Human evaluation", text=vote_words(results), figures=some("human_evaluation")),
         Section(
             title="Overlap with the training set", text=overlap_words(results), figures=some("overlap", "train_detector")
         ),
@@ -78,6 +80,8 @@ def _words(name: str, domain: str, results: Results) -> tuple[str, str]:
         return _measured_words(name, domain, results)
     if name == "memorisation":
         return _memorisation_words(domain, results)
+    if name == "human_evaluation":
+        return vote_figure_words(results)
     if name == "overlap":
         return overlap_figure_words(domain, results)
     where = f" of {results.name(domain)}" if domain else ""

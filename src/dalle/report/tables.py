@@ -25,6 +25,7 @@ STAGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "rerank": ("winners for every N", ()),
     "complete": ("pictures completed from their top", ("success/dalle_best_of_1", "success/dvae", "pictures/total")),
     "evaluate": ("scores", ()),
+    "tally_votes": ("votes on pairs of pictures, checked and tallied", ("votes/simulated", "votes/counted", "votes/dropped")),
 }
 NUM_QUOTED = 3
 

@@ -1,4 +1,4 @@
-"""DF-GAN's losses: hinge, a mismatched sentence as a second fake, and the matching-aware gradient penalty (Tao et al. 2020, 3.2)."""
+"""DF-GAN's losses: hinge, a mismatched sentence as a second fake, the matching-aware gradient penalty (Tao et al., 3.2)."""
 
 from collections.abc import Mapping
 

@@ -10,7 +10,7 @@ from dalle.report.lines import EndLabel, curve, dashed_curve, label_ends
 from dalle.report.sheet import MARGIN, Sheet
 from dalle.report.style import HEADING, INK, LABEL, MUTED, NOTE, PALE, WIDTH, model_styles, points
 
-STRIP_HEIGHT, KNEE_HEIGHT = 322, 158
+STRIP_HEIGHT, KNEE_HEIGHT, HUMAN_HEIGHT = 322, 158, 186
 BARS_LEFT, BARS_WIDTH = 640, 190
 NAMES = {"cog_view": "CogView", "lafite": "LAFITE"}
 NOT_OURS = "Not comparable with the numbers measured here: other data, features and model size."
@@ -68,6 +68,21 @@ def published_knee(sheet: Sheet, top: float) -> None:
     axes.grid(False)
     axes.set_xlabel("N, candidates a caption")
     sheet.lines(MARGIN + 14, top + KNEE_HEIGHT - 12, [NOT_OURS], size=NOTE, colour=MUTED)
+
+
+def published_votes(sheet: Sheet, top: float) -> None:
+    """The majorities of the paper's Fig. 7, HUMAN_HEIGHT high; how many votes are behind them is in its picture alone."""
+    published = read_published()
+    _ground(sheet, top, HUMAN_HEIGHT, "The paper's Fig. 7: published numbers, not measured here")
+    for metric, title, left in (("majority_realism", "More realistic", 90), ("majority_match", "Matches the caption", 528)):
+        rows = published[published["metric"] == metric]
+        axes = sheet.plot(MARGIN + left, top + 64, 240, 60, title=title, note="% of captions, by majority")
+        bars(axes, rows)
+        axes.set_xlim(0, 100)
+    captions = int(rows["num_samples"].max())
+    words = f"{captions:,} MS-COCO captions, one task each for five workers; one worker was disqualified (App. F)."
+    apart = "Not comparable with the votes above: people, other captions, other pictures, other models."
+    sheet.lines(MARGIN + 14, top + HUMAN_HEIGHT - 28, [words, apart], size=NOTE, colour=MUTED)
 
 
 def fid_curves(axes: Axes, rows: pd.DataFrame) -> None:
