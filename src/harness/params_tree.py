@@ -13,6 +13,7 @@ from dalle.data.sources.options import SourceOptions
 from dalle.dvae.train import TrainDVAEConfig
 from dalle.evaluation.features import NETWORKS
 from dalle.evaluation.protocol import Protocol
+from dalle.finetuning.train import FinetunePriorConfig
 from dalle.generation.completion import check_rows
 from dalle.generation.encoding import Codes
 from dalle.generation.sampling import SampleConfig
@@ -22,7 +23,7 @@ from dalle.prior.train import TrainPriorConfig
 from harness.run_config import MINIWORLD, RunConfig
 
 BASELINES = ("dfgan",)
-OWN_MODELS = ("dalle", "dvae", "real", *BASELINES)
+OWN_MODELS = ("dalle", "dalle_finetuned", "dvae", "real", *BASELINES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,14 +157,18 @@ class FindOverlapConfig:
 class ExternalSamplesConfig:
     """Another model's samples for a domain: a folder with as many images as captions are drawn for, as `dalle evaluate` reads.
 
-    `match: caption_id` says that files are called <caption_id>.png, or that a samples.csv names the ids; `none` that nobody
-    knows which caption an image is for. `sha256` is of the folder, as `dalle evaluate` prints it: DVC does not watch it.
+    `match: caption_id` says that files are called <caption_id>.png, or that a samples.csv names the ids; `image_id` that names
+    or a samples.csv tell the evaluation image alone, as the GANs' own code writes them, and nobody knows which of its captions
+    was drawn; `none` that not even that is known. Only with `caption_id` an image can be judged by its caption, or shown to
+    people. `resize` reduces larger images to `image_size`, as the reference is. `sha256` is of the folder, as `dalle evaluate`
+    prints it: DVC does not watch it.
     """
 
     name: str
     domain: Literal["coco", "cub"]
     folder: str
-    match: Literal["caption_id", "none"]
+    match: Literal["caption_id", "image_id", "none"]
+    resize: bool
     sha256: str
 
     def __post_init__(self) -> None:
@@ -219,6 +224,7 @@ class Params:
     sample: SampleDomainConfig
     complete: CompleteConfig
     rerank: RerankConfig
+    finetune_prior: FinetunePriorConfig
     evaluate: EvaluateConfig
     report: ReportConfig
 
@@ -252,6 +258,9 @@ class Params:
                 f"prepare_data.web is {web}, the training split of a corpus that is not read: add {web} to domains "
                 f"{list(self.domains)} (for a folder of that name write ./{web})"
             )
+        unread = sorted(set(self.finetune_prior.domains) - set(self.domains))
+        if unread:
+            raise ValueError(f"finetune_prior.domains: {', '.join(unread)} is not among domains {list(self.domains)}: take it out")
 
     @property
     def sources(self) -> dict[str, str]:
