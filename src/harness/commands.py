@@ -216,8 +216,8 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="ID",
-            help="what file names or FOLDER/samples.csv tell: caption_id (with --captions), none (else), or image_id, the image "
-            "of a domain, as AttnGAN, DM-GAN and DF-GAN name their samples, but not which of its captions was drawn",
+            help="what file names or FOLDER/samples.csv tell: caption_id (with --captions), none (else), or image_id, a "
+            "domain's image, as AttnGAN, DM-GAN and DF-GAN name their samples, but not which of its captions was drawn",
         ),
     ] = None,
     resize: Annotated[bool, typer.Option("--resize", help="reduce larger samples to the image_size of params.yaml")] = False,

@@ -132,8 +132,8 @@ def check_match(request: Request) -> None:
         raise ConfigError(f"--match image_id: names tell images of a domain: --against one of {domains}, got {request.against}")
     if request.match == "image_id" and request.captions is not None:
         raise ConfigError(
-            "--captions: with --match image_id nobody knows which of an image's captions a sample was drawn for, so none can be "
-            "judged by it; leave --captions out, or tell the ids (--match caption_id)"
+            "--captions: with --match image_id nobody knows which of an image's captions a sample was drawn for, so no sample "
+            "can be judged by one; leave --captions out, or tell the ids (--match caption_id)"
         )
     if request.match == "none" and request.captions is not None:
         raise ConfigError("--captions: with --match none nobody knows which of them a sample was drawn for; leave one out")

@@ -260,7 +260,8 @@ class Params:
             )
         unread = sorted(set(self.finetune_prior.domains) - set(self.domains))
         if unread:
-            raise ValueError(f"finetune_prior.domains: {', '.join(unread)} is not among domains {list(self.domains)}: take it out")
+            domains = list(self.domains)
+            raise ValueError(f"finetune_prior.domains: {', '.join(unread)} is not among domains {domains}: take it out")
 
     @property
     def sources(self) -> dict[str, str]:
