@@ -184,7 +184,8 @@ def _figures(evidence: Evidence) -> dict[str, Callable[[], Figure]]:
             evidence.curves[stage], plan.groups, plan.schedules, title=plan.title, model=plan.model
         )
     for domain in evidence.params.finetune_prior.domains:
-        stage, plan = f"finetune_prior-{domain}", FINETUNING
+        stage = f"finetune_prior-{domain}"
+        plan = FINETUNING.of(evidence.curves[stage])
         figures[stage] = lambda stage=stage, plan=plan: training_curves(
             evidence.curves[stage], plan.groups, plan.schedules, title=plan.title, model=plan.model
         )
