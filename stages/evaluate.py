@@ -12,7 +12,7 @@ from dalle.data.images import load_evaluation_images
 from dalle.data.manifest import one_row_per_image, read_manifest
 from dalle.data.token_store import open_token_store
 from dalle.dvae.model import DVAE, load_dvae
-from dalle.evaluation.caption_accuracy import caption_accuracy_rows
+from dalle.evaluation.caption_accuracy import caption_accuracy_rows, chance_rows
 from dalle.evaluation.clip_score import clip_score_rows
 from dalle.evaluation.memorisation import memorisation_metrics, nearest_training_images, write_nearest
 from dalle.evaluation.samples import RerankedSamples, read_reranked
@@ -23,7 +23,8 @@ from dalle.generation.code_colours import code_colours, colours_of, training_col
 from dalle.generation.decoding import decode_codes
 from dalle.generation.encoding import encode_images
 from dalle.miniworld.reader_accuracy import reader_accuracy
-from harness.evaluation_parts import accuracy_rows, clip_rows, external_samples, extractor_of, seen_in_training
+from harness.evaluation_parts import accuracy_rows, clip_rows, extractor_of, seen_in_training
+from harness.rivals import num_candidates, rival_samples
 from harness.run_config import MINIWORLD
 from harness.stage import Stage, run_stage
 
@@ -34,14 +35,15 @@ def main(stage: Stage) -> None:
     config, domain, size = stage.params.evaluate, stage.item, stage.params.image_size
     device, start = stage.options.device, time.monotonic()
     captions = pd.read_csv(f"samples/{domain}/captions.csv", dtype=str, keep_default_na=False)
-    external = external_samples(config.external, domain, captions, stage.root)
+    rivals = rival_samples(stage.params, domain, captions, stage.root)
     extractor = extractor_of(config, stage.root, device)
     manifest = read_manifest(Path(f"data/prepared/{domain}.parquet"))
     pairs = one_row_per_image(evaluation_pairs(manifest, domain))
     seen = seen_in_training(domain, pairs["image_id"].tolist(), config, len(captions))
     originals = Originals(images=load_evaluation_images(pairs, size), overlapping=seen)
     reranked = read_reranked(Path(f"reranked/{domain}"))
-    others = [Samples.single(name, samples.images) for name, samples in external.items()]
+    chosen_of = {name: num_candidates(stage.params, name) for name in rivals}
+    others = [Samples.single(name, samples.images, chosen_of[name]) for name, samples in rivals.items()]
     check([Samples.ranked("dalle", reranked), *others], originals, config)  # before the first picture is decoded
     dvae, num_samples = load_dvae(Path("models/dvae")), len(captions)
     decoded = reconstructions(dvae, originals.images, stage)
@@ -58,23 +60,30 @@ def main(stage: Stage) -> None:
     rows += clip_score_rows(pd.read_csv(f"reranked/{domain}/ranking.csv"), domain=domain, model="dalle")
     # the ceilings: the real pictures, and what the dVAE leaves of them
     captioned = {"real": (originals.images, pairs["caption"]), "dvae": (decoded, pairs["caption"])}
-    known = {name: samples for name, samples in external.items() if samples.captions is not None}
+    known = {name: samples for name, samples in rivals.items() if samples.captions is not None}
     captioned |= {name: (samples.images, samples.captions["caption"]) for name, samples in known.items()}
     rendered = getattr(stage.params.prepare_data, domain) == MINIWORLD
     for model, (images, shown) in captioned.items():
-        rows += clip_rows(images, shown, domain=domain, model=model, device=device)
+        over = {"domain": domain, "model": model, "candidates": chosen_of.get(model, 1)}
+        rows += clip_rows(images, shown, device=device, **over)
         if rendered:  # only of these pictures the reader can tell what they show
-            rows += accuracy_rows(images, shown, domain=domain, model=model)
+            rows += accuracy_rows(images, shown, **over)
+        if rendered and model in known:
+            rows += chance_rows(images[:], shown.tolist(), **over)
+    best = reranked.images[reranked.winners[:, -1]]
     if rendered:
         rows += caption_accuracy_rows(
             reranked.images, reranked.captions, reranked.winners, reranked.sweep, domain=domain, model="dalle"
         )
+        rows += chance_rows(best, captions["caption"].tolist(), domain=domain, model="dalle", candidates=reranked.sweep[-1])
     images = sum(len(of.images) for of in (originals, *models))
     stage.throughput(images_per_second=images * len(config.blur_radii) / (time.monotonic() - start))
     with stage.output(f"reports/metrics/evaluate-{domain}.csv") as path:
         write_rows(rows, path)
     metrics = headline(rows)
-    best = reranked.images[reranked.winners[:, -1]]
+    # of the pictures that were reduced to be evaluated, the side on disk
+    sides = {name: samples.images.file_size for name, samples in rivals.items()}
+    metrics |= {f"pixels/{name}": side for name, side in sides.items() if side != size}
     judged = {"dalle": best, "real": originals.images}
     metrics |= memorisation(judged, dvae, f"reports/metrics/memorisation-{domain}.csv", stage)
     if rendered:

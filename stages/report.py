@@ -5,7 +5,7 @@ from harness.stage import Stage, run_stage
 
 
 def main(stage: Stage) -> None:
-    evidence = Evidence.gather(stage.params)
+    evidence = Evidence.gather(stage.params, stage.root)
     with stage.output("reports/figures") as folder:
         draw_figures(evidence, folder)
     with stage.output("reports/README.md") as path:

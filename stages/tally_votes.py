@@ -10,14 +10,15 @@ from dalle.data.images import load_evaluation_images
 from dalle.data.manifest import one_row_per_image, read_manifest
 from dalle.evaluation.extractors import open_extractor
 from dalle.evaluation.samples import read_reranked
-from dalle.human_eval.answer_key import compared_models, read_key
+from dalle.human_eval.answer_key import NOISE, OTHER_CAPTION, PAIR, compared_models, read_key
 from dalle.human_eval.checks import CHECK, COUNTED, check_votes, rater_shares
-from dalle.human_eval.perception import see_pictures
+from dalle.human_eval.perception import see_pictures, see_real
 from dalle.human_eval.simulated import Pictures, simulate_votes, unreadable_captions, write_votes
 from dalle.human_eval.tally import CAPTION_COLUMNS, DROPPED_COLUMNS, PEOPLE, SIMULATED
 from dalle.human_eval.tally import caption_table, dropped_table, vote_metrics
 from dalle.human_eval.votes import read_votes
 from harness.rivals import rival_samples
+from harness.run_config import MINIWORLD
 from harness.stage import Stage, run_stage
 
 VOTES, OUT = Path("reports/human_eval/votes"), Path("human_eval_votes")
@@ -30,7 +31,8 @@ def main(stage: Stage) -> None:
     if compared_models(key) != {asked.model, asked.rival}:
         raise ValueError(f"human_eval/key.csv compares {compared_models(key)}, params.yaml {asked.model} and {asked.rival}")
     votes, metrics = read_votes(VOTES), {}
-    simulated = votes.empty and config.simulated
+    rendered = getattr(stage.params.prepare_data, asked.domain) == MINIWORLD
+    simulated = votes.empty and config.simulated and rendered
     with stage.output(OUT) as folder:
         folder.mkdir()
         if simulated:
@@ -61,19 +63,19 @@ def seen(stage: Stage, key: pd.DataFrame) -> Pictures:
     reranked = read_reranked(Path(f"reranked/{asked.domain}"))
     images = {"dalle": reranked.images[reranked.winners[:, -1]]}
     images |= {name: of.images for name, of in rival_samples(stage.params, asked.domain, captions, stage.root).items()}
-    rows = captions.index[captions["caption_id"].isin(key["caption_id"])]
-    captions = captions.loc[rows]
+    compared = captions[captions["caption_id"].isin(key.loc[key["kind"] == PAIR, "caption_id"])]
     pairs = evaluation_pairs(read_manifest(Path(f"data/prepared/{asked.domain}.parquet")), asked.domain)
-    reference = load_evaluation_images(one_row_per_image(pairs), size)
-    return see_pictures(
-        {name: images[name][rows.to_numpy()] for name in (asked.model, asked.rival)},
-        load_evaluation_images(one_row_per_image(pairs).set_index("image_id").loc[captions["image_id"]], size),
-        captions["caption_id"].tolist(),
-        captions["caption"].tolist(),
-        reference,
+    controls = pairs[pairs["pair_id"].isin(key.loc[key["kind"].isin((NOISE, OTHER_CAPTION)), "caption_id"])]
+    found = see_pictures(
+        {name: images[name][compared.index.to_numpy()] for name in (asked.model, asked.rival)},
+        compared["caption_id"].tolist(),
+        compared["caption"].tolist(),
+        load_evaluation_images(one_row_per_image(pairs), size),
         open_extractor("lite0", stage.options.device, weights=None, sha256=None),
         stage.params.tally_votes.simulated_raters.neighbourhood,
     )
+    real = load_evaluation_images(controls, size)
+    return {**found, **see_real(real, controls["pair_id"].tolist(), controls["caption"].tolist())}
 
 
 def write(table: pd.DataFrame, path: Path) -> None:

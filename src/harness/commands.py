@@ -212,6 +212,15 @@ def evaluate(
             help="caption_id, caption; where images are called <caption_id>.png and FOLDER has no samples.csv",
         ),
     ] = None,
+    match: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID",
+            help="what file names or FOLDER/samples.csv tell: caption_id (with --captions), none (else), or image_id, a "
+            "domain's image, as AttnGAN, DM-GAN and DF-GAN name their samples, but not which of its captions was drawn",
+        ),
+    ] = None,
+    resize: Annotated[bool, typer.Option("--resize", help="reduce larger samples to the image_size of params.yaml")] = False,
     name: Annotated[str | None, typer.Option(metavar="MODEL", help="in tables and figures; the folder's, if not given")] = None,
     out: Annotated[
         Path | None,
@@ -225,7 +234,15 @@ def evaluate(
     from harness.params import load_params
 
     model = name or folder.resolve().name
-    request = Request(folder=folder, against=against, captions=captions, name=model, out=out or Path("evaluation", model))
+    request = Request(
+        folder=folder,
+        against=against,
+        captions=captions,
+        match=match or ("none" if captions is None else "caption_id"),
+        resize=resize,
+        name=model,
+        out=out or Path("evaluation", model),
+    )
     for line in evaluate_folder(request, load_params(PARAMS, context.obj)):
         print(line)
 

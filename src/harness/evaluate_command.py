@@ -12,7 +12,7 @@ from dalle.config import ConfigError
 from dalle.data.evaluation_captions import EVALUATION_SPLITS, evaluation_pairs
 from dalle.data.images import load_evaluation_images
 from dalle.data.manifest import BOX, one_row_per_image, read_manifest
-from dalle.evaluation.folders import folder_digest, picture_files, read_folder
+from dalle.evaluation.folders import folder_digest, picture_files, read_folder, read_folder_by_image
 from dalle.evaluation.protocol import Protocol
 from dalle.evaluation.samples import read_reranked
 from dalle.evaluation.sweep import Originals, Samples, sweep
@@ -21,7 +21,7 @@ from dalle.report.figures.blur_curves import blur_curves
 from dalle.report.frames import BLURS, FEATURES, METRICS, most_candidates
 from dalle.report.page import Markdown, PageFigure, Section, Table, write_page
 from dalle.report.style import model_styles, save_figure
-from harness.evaluation_parts import accuracy_rows, clip_rows, extractor_of, seen_in_training
+from harness.evaluation_parts import accuracy_rows, clip_rows, evaluation_image_keys, extractor_of, seen_in_training
 from harness.hardware import configure_torch
 from harness.prepared_sources import own_folders
 from harness.run_config import MINIWORLD
@@ -29,17 +29,23 @@ from harness.run_config import MINIWORLD
 if TYPE_CHECKING:
     from harness.params_tree import Params
 
+MATCHES = ("caption_id", "image_id", "none")
 TABLE, FIGURE, PAGE = "evaluate.csv", "blur_curves.png", "README.md"
 UNFINISHED = ".finished-radii"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What to evaluate against what: `against` is a prepared domain or a folder of images, `captions` a CSV or None."""
+    """What to evaluate against what: `against` is a prepared domain or a folder of images, `captions` a CSV or None.
+
+    `match` is what file names tell, as in `evaluate.external`. `resize` reduces the samples to the pipeline's image size.
+    """
 
     folder: Path
     against: str
     captions: Path | None
+    match: str
+    resize: bool
     name: str
     out: Path
 
@@ -63,7 +69,7 @@ def evaluate_folder(request: Request, params: "Params") -> Iterator[str]:
     others = {path.name for path in request.out.iterdir()} if request.out.is_dir() else set()
     if request.out.is_file() or others - {TABLE, FIGURE, PAGE, UNFINISHED}:
         raise ConfigError(f"--out {request.out}: holds something else; name a folder of its own")
-    opened = open_samples(request, protocol)
+    opened = open_samples(request, protocol, params.image_size if request.resize else None)
     domain, model = opened.domain, opened.samples
     extractor = extractor_of(protocol, Path(), device)
     unfinished = request.out / UNFINISHED
@@ -77,6 +83,8 @@ def evaluate_folder(request: Request, params: "Params") -> Iterator[str]:
     own, found = read_rows(request.out / TABLE), comparable(rows, domain, model, params)
     table = own if isinstance(found, str) else pd.concat([own, found], ignore_index=True)
     note = found if isinstance(found, str) else f"beside it what this pipeline measured ({_pipeline_csv(domain)})"
+    if request.resize:
+        note = f"samples reduced from {model.images.file_size} to {model.images.shape[1]} pixels a side; {note}"
     folders = own_folders()
     figure = blur_curves(
         table,
@@ -94,17 +102,41 @@ def evaluate_folder(request: Request, params: "Params") -> Iterator[str]:
     yield f"written: {request.out / TABLE}, {FIGURE}, {PAGE}"
 
 
-def open_samples(request: Request, protocol: Protocol) -> Opened:
+def open_samples(request: Request, protocol: Protocol, size: int | None) -> Opened:
     """A folder with a ranking.csv has winners for many N, as `dvc repro rerank` writes them; any other one image a caption."""
+    check_match(request)
     captions = _read_captions(request.captions)
     if (request.folder / "ranking.csv").is_file():
+        if size is not None:
+            raise ConfigError(f"--resize: {request.folder} has a ranking.csv, so it is of a pipeline with a size of its own")
         samples, shown = Samples.ranked(request.name, read_reranked(request.folder)), None
     else:
-        found = read_folder(request.folder, captions)
+        if request.match == "image_id":
+            found = read_folder_by_image(request.folder, evaluation_image_keys(request.against), size)
+        else:
+            found = read_folder(request.folder, captions, size)
+            if found.captions is None and request.match == "caption_id":
+                raise ConfigError(f"--match caption_id: {request.folder} has no samples.csv with captions; add --captions CSV")
         samples = Samples.single(request.name, found.images)
         shown = found.captions["caption"] if found.captions is not None else None
     originals, domain = open_reference(request.against, samples, protocol)
     return Opened(samples=samples, originals=originals, domain=domain, shown=shown)
+
+
+def check_match(request: Request) -> None:
+    """A ConfigError where what the names tell does not go with what is asked."""
+    if request.match not in MATCHES:
+        raise ConfigError(f"--match {request.match}: is none of {', '.join(MATCHES)}")
+    if request.match == "image_id" and request.against not in EVALUATION_SPLITS:
+        domains = ", ".join(EVALUATION_SPLITS)
+        raise ConfigError(f"--match image_id: names tell images of a domain: --against one of {domains}, got {request.against}")
+    if request.match == "image_id" and request.captions is not None:
+        raise ConfigError(
+            "--captions: with --match image_id nobody knows which of an image's captions a sample was drawn for, so no sample "
+            "can be judged by one; leave --captions out, or tell the ids (--match caption_id)"
+        )
+    if request.match == "none" and request.captions is not None:
+        raise ConfigError("--captions: with --match none nobody knows which of them a sample was drawn for; leave one out")
 
 
 def open_reference(against: str, samples: Samples, protocol: Protocol) -> tuple[Originals, str]:
@@ -128,7 +160,9 @@ def comparable(rows: list[Row], domain: str, samples: Samples, params: "Params")
     if not path.is_file():
         return f"alone: this pipeline has not evaluated {domain}"
     if samples.images.shape[1] != params.image_size:
-        return f"alone: these samples have {samples.images.shape[1]} pixels a side, the pipeline's {params.image_size}"
+        sizes = f"{samples.images.shape[1]} pixels a side, the pipeline's {params.image_size}"
+        hint = "; --resize reduces them to it" if samples.images.shape[1] > params.image_size else ""
+        return f"alone: these samples have {sizes}{hint}"
     ours, mine = read_rows(path), pd.DataFrame(rows)
     if (ours["model"] == samples.model).any():
         return f"alone: {path} has a model called {samples.model} already; choose another --name"

@@ -10,10 +10,12 @@ import pandas as pd
 from dalle.clip.model import encode_images, images_to_tensor, load_clip
 from dalle.clip.scoring import clip_scores
 from dalle.data.bpe import CaptionTokenizer
+from dalle.data.evaluation_captions import evaluation_pairs
+from dalle.data.manifest import read_manifest
 from dalle.evaluation.caption_accuracy import caption_accuracy_rows
 from dalle.evaluation.clip_score import clip_score_rows
 from dalle.evaluation.extractors import ClipFeatures, FeatureExtractor, open_extractor
-from dalle.evaluation.folders import FolderSamples, folder_digest, read_folder
+from dalle.evaluation.folders import FolderSamples, folder_digest, image_keys, read_folder, read_folder_by_image
 from dalle.evaluation.overlap import read_overlap
 from dalle.evaluation.protocol import Protocol
 from dalle.evaluation.sweep import Images
@@ -58,20 +60,21 @@ def seen_in_training(domain: str, image_ids: Sequence[str], protocol: Protocol, 
 
 
 def external_samples(
-    configs: Sequence["ExternalSamplesConfig"], domain: str, captions: pd.DataFrame, root: Path
+    configs: Sequence["ExternalSamplesConfig"], domain: str, captions: pd.DataFrame, root: Path, size: int
 ) -> dict[str, FolderSamples]:
     """The folders of `evaluate.external` for a domain, by name, with an image for each of the `captions` (caption_id, caption).
 
-    A ValueError names a folder that has changed, does not fit the captions, or holds what is not a sample.
+    A ValueError names a folder that has changed, does not fit the captions or the `size` in pixels, or holds what is no sample.
     """
     found = {}
     for config in configs:
         if config.domain == domain:
             folder, who = root / config.folder, f"evaluate.external, {config.name}"
-            samples = read_folder(folder, captions if config.match == "caption_id" else None)
-            if len(samples.images) != len(captions):
-                counts = f"holds {len(samples.images)} images and the others bring {len(captions)}"
-                raise ValueError(f"{who}: {folder} {counts}: FID at unequal N cannot be compared")
+            try:
+                samples = _read_external(config, folder, captions, size)
+                _check_external(samples, folder, len(captions), size)
+            except ValueError as error:
+                raise ValueError(f"{who}: {error}") from None
             digest = folder_digest(folder)
             if digest != config.sha256:
                 raise ValueError(f"{who}: {folder} has sha256 {digest}, params.yaml says {config.sha256}")
@@ -79,16 +82,50 @@ def external_samples(
     return found
 
 
-def clip_rows(images: Images, captions: Sequence[str], *, domain: str, model: str, device: str) -> list[Row]:
+def evaluation_image_keys(domain: str) -> set[str]:
+    """What files of samples for a prepared domain may be called that tell their image alone."""
+    return image_keys(evaluation_pairs(read_manifest(Path(f"data/prepared/{domain}.parquet")), domain))
+
+
+def _read_external(config: "ExternalSamplesConfig", folder: Path, captions: pd.DataFrame, size: int) -> FolderSamples:
+    to_size = size if config.resize else None
+    if config.match == "image_id":
+        return read_folder_by_image(folder, evaluation_image_keys(config.domain), to_size)
+    return read_folder(folder, captions if config.match == "caption_id" else None, to_size)
+
+
+def _check_external(samples: FolderSamples, folder: Path, number: int, size: int) -> None:
+    own, side = len(samples.images), samples.images.shape[1]
+    if own != number:
+        what_to_do = (
+            f"delete {own - number} of them, or say which {number} count in a samples.csv (file, image_id; match: image_id)"
+            if own > number
+            else f"add {number - own}, or set sample.num_captions to {own}"
+        )
+        raise ValueError(
+            f"{folder} holds {own} images and the others bring {number}: FID at unequal N cannot be compared; {what_to_do}"
+        )
+    if side != size:
+        what_to_do = "set resize: true to reduce them as the reference is" if side > size else "smaller ones cannot be used"
+        raise ValueError(
+            f"{folder} holds images of {side} x {side} pixels, everything else is evaluated at {size} (image_size): FID at "
+            f"different sizes cannot be compared; {what_to_do}"
+        )
+
+
+def clip_rows(
+    images: Images, captions: Sequence[str], *, domain: str, model: str, device: str, candidates: int = 1
+) -> list[Row]:
     """How well images match their captions by the pipeline's own CLIP; none where it has not been trained."""
     if not (CLIP / "model.safetensors").is_file():
         return []
     clip, tokenizer = load_clip(CLIP).to(device), CaptionTokenizer.load(TOKENIZER)
     scores = clip_scores(clip, tokenizer, list(captions), lambda rows: images[rows], num_candidates=1)
-    return clip_score_rows(pd.DataFrame({"candidates": 1, "score": scores[:, 0].astype(float)}), domain=domain, model=model)
+    ranking = pd.DataFrame({"candidates": candidates, "score": scores[:, 0].astype(float)})
+    return clip_score_rows(ranking, domain=domain, model=model)
 
 
-def accuracy_rows(images: Images, captions: Sequence[str], *, domain: str, model: str) -> list[Row]:
+def accuracy_rows(images: Images, captions: Sequence[str], *, domain: str, model: str, candidates: int = 1) -> list[Row]:
     """Whether images, one a caption, show what it says: for captions of the miniature world."""
     own = np.arange(len(captions))[:, None]
-    return caption_accuracy_rows(images[:], list(captions), own, (1,), domain=domain, model=model)
+    return caption_accuracy_rows(images[:], list(captions), own, (candidates,), domain=domain, model=model)

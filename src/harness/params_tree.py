@@ -15,6 +15,7 @@ from dalle.data.sources.options import SourceOptions
 from dalle.dvae.train import TrainDVAEConfig
 from dalle.evaluation.features import NETWORKS
 from dalle.evaluation.protocol import Protocol
+from dalle.finetuning.train import FinetunePriorConfig
 from dalle.generation.completion import check_rows
 from dalle.generation.encoding import Codes
 from dalle.generation.sampling import SampleConfig
@@ -24,10 +25,10 @@ from dalle.human_eval.simulated import SimulatedRaters
 from dalle.miniworld.corpora import MiniworldConfig
 from dalle.overlap.train import TrainDetectorConfig
 from dalle.prior.train import TrainPriorConfig
-from harness.run_config import MINIWORLD, RunConfig
+from harness.run_config import FINETUNED, MINIWORLD, RunConfig
 
 BASELINES = ("dfgan",)
-OWN_MODELS = ("dalle", "dvae", "real", *BASELINES)
+OWN_MODELS = ("dalle", FINETUNED, "dvae", "real", *BASELINES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,14 +198,18 @@ class SampleBaselineConfig:
 class ExternalSamplesConfig:
     """Another model's samples for a domain: a folder with as many images as captions are drawn for, as `dalle evaluate` reads.
 
-    `match: caption_id` says that files are called <caption_id>.png, or that a samples.csv names the ids; `none` that nobody
-    knows which caption an image is for. `sha256` is of the folder, as `dalle evaluate` prints it: DVC does not watch it.
+    `match: caption_id` says that files are called <caption_id>.png, or that a samples.csv names the ids; `image_id` that names
+    or a samples.csv tell the evaluation image alone, as the GANs' own code writes them, and nobody knows which of its captions
+    was drawn; `none` that not even that is known. Only with `caption_id` an image can be judged by its caption, or shown to
+    people. `resize` reduces larger images to `image_size`, as the reference is. `sha256` is of the folder, as `dalle evaluate`
+    prints it: DVC does not watch it.
     """
 
     name: str
     domain: Literal["coco", "cub"]
     folder: str
-    match: Literal["caption_id", "none"]
+    match: Literal["caption_id", "image_id", "none"]
+    resize: bool
     sha256: str
 
     def __post_init__(self) -> None:
@@ -248,7 +253,8 @@ class HumanEvalConfig(SheetConfig):
 class TallyVotesConfig:
     """Which votes count and, `simulated`, whether raters made of rules and noise vote where no people have.
 
-    `bootstrap`: resamples of the captions behind the interval of the share of votes.
+    They know the miniature world alone: of other pictures there are people's votes or none. `bootstrap`: resamples of the
+    captions behind the interval of the share of votes.
     """
 
     rules: VoteRules
@@ -294,6 +300,7 @@ class Params:
     rerank: RerankConfig
     train_baseline: TrainBaselineConfig
     sample_baseline: SampleBaselineConfig
+    finetune_prior: FinetunePriorConfig
     evaluate: EvaluateConfig
     human_eval: HumanEvalConfig
     tally_votes: TallyVotesConfig
@@ -324,13 +331,6 @@ class Params:
         if not self.baselines:
             raise ValueError(f"baselines must name at least one of {', '.join(BASELINES)}")
         self._check_compared()
-        judged = self.human_eval.domain
-        if self.tally_votes.simulated and getattr(self.prepare_data, judged) != MINIWORLD:
-            raise ValueError(
-                f"tally_votes.simulated is true, but human_eval.domain {judged} is not the miniature world "
-                f"(prepare_data.{judged} is {getattr(self.prepare_data, judged)}): only there a reader tells what pictures "
-                "show: set it to false"
-            )
         if self.tally_votes.rules.min_votes > self.human_eval.raters:
             most = self.human_eval.raters
             raise ValueError(f"tally_votes.rules.min_votes must be at most human_eval.raters, {most}: else no caption counts")
@@ -340,6 +340,10 @@ class Params:
                 f"prepare_data.web is {web}, the training split of a corpus that is not read: add {web} to domains "
                 f"{list(self.domains)} (for a folder of that name write ./{web})"
             )
+        unread = sorted(set(self.finetune_prior.domains) - set(self.domains))
+        if unread:
+            domains = list(self.domains)
+            raise ValueError(f"finetune_prior.domains: {', '.join(unread)} is not among domains {domains}: take it out")
 
     def _check_compared(self) -> None:
         """What human_eval compares exists, and is known to be for its captions."""
@@ -347,15 +351,16 @@ class Params:
         if config.domain not in self.domains:
             raise ValueError(f"human_eval.domain is {config.domain}, which is not among the domains {list(self.domains)}")
         external = {samples.name: samples for samples in self.evaluate.external if samples.domain == config.domain}
-        known = ["dalle", *self.baselines, *external]
+        tuned = [FINETUNED] if config.domain in self.finetune_prior.domains else []
+        known = ["dalle", *self.baselines, *tuned, *external]
         for key in ("model", "rival"):
             name = getattr(config, key)
             if name not in known:
                 raise ValueError(f"human_eval.{key} is {name}, but {config.domain} has {', '.join(known)}")
-            if name in external and external[name].match == "none":
+            if name in external and external[name].match != "caption_id":
                 raise ValueError(
-                    f"human_eval.{key} is {name}, which evaluate.external gives match: none: nobody knows which caption an "
-                    "image is for, so nobody can say whether it matches"
+                    f"human_eval.{key} is {name}, which evaluate.external gives match: {external[name].match}: nobody knows "
+                    "which caption an image is for, so nobody can say whether it matches"
                 )
 
     @property

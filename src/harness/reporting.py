@@ -16,6 +16,7 @@ from dalle.data.images import load_evaluation_images
 from dalle.data.manifest import BOX, iterate_manifest, one_row_per_image, read_manifest
 from dalle.dvae.model import load_dvae
 from dalle.dvae.quality import psnr_db
+from dalle.evaluation.folders import FolderSamples
 from dalle.evaluation.memorisation import read_nearest
 from dalle.evaluation.overlap import planted_overlap
 from dalle.evaluation.samples import RerankedSamples, read_reranked
@@ -48,15 +49,17 @@ from dalle.report.figures.training_curves import training_curves
 from dalle.report.findings import summary
 from dalle.report.page import Origin, Table, write_page
 from dalle.report.results import Compared, Results
+from dalle.report.rivals import FINETUNED
 from dalle.report.sections import page_sections
-from dalle.report.style import save_figure
+from dalle.report.style import dfgan_label, model_styles, save_figure
 from dalle.report.tables import filter_counts
-from dalle.report.training_plans import PLANS
+from dalle.report.training_plans import FINETUNING, PLANS
 from harness.lineage import is_record
 from harness.params import flatten, read_yaml
 from harness.params_tree import Params
 from harness.pipeline import read_pipeline
 from harness.prepared_sources import own_folders
+from harness.rivals import rival_samples
 from harness.run_config import MINIWORLD
 from harness.trace import FIGURES, digests, figure_stages, parameters_behind
 
@@ -64,6 +67,8 @@ METRICS, ABLATIONS = Path("reports/metrics"), Path("reports/ablations")
 EXAMPLES_PER_RULE = 3
 NUM_PAIRS_SHOWN = 24
 NUM_COMPLETIONS_SHOWN = 3  # beside the best
+MOST_ROWS = 7  # of models beside each other
+TRAINED_ON = {"coco": "its training split", "cub": "birds"}
 BELOW = "below: relative distance, bold where it makes a copy"
 
 
@@ -75,16 +80,22 @@ class Evidence:
     results: Results
     curves: Mapping[str, pd.DataFrame]
     reranked: Mapping[str, RerankedSamples]
+    rivals: Mapping[str, Mapping[str, FolderSamples]]  # of each domain, by model
     completions: Completions | None  # None: there were no pictures to complete
     votes: pd.DataFrame  # a row a caption and question of the human evaluation
 
     @classmethod
-    def gather(cls, params: Params) -> "Evidence":
-        """Read metrics, curves and reranked samples of this run; a missing file is an error that names it."""
+    def gather(cls, params: Params, root: Path) -> "Evidence":
+        """Read metrics, curves and samples of this run; a missing file is an error that names it.
+
+        Folders of other models' samples are relative to `root`.
+        """
         stages = "prepare_data filter_data train_tokenizer train_dvae precompute_tokens train_prior train_clip".split()
         of_domain = ("find_overlap", "sample", "rerank", "evaluate")
         stages += [f"{stage}-{domain}" for domain in params.domains for stage in of_domain]
         stages += ["train_detector", "complete", "tally_votes"]
+        tuned = [f"finetune_prior-{domain}" for domain in params.finetune_prior.domains]
+        stages += tuned + [f"sample_finetuned-{domain}" for domain in params.finetune_prior.domains]
         metrics = {stage: json.loads((METRICS / f"{stage}.json").read_text()) for stage in stages}
         tables, own = [read_rows(METRICS / f"evaluate-{domain}.csv") for domain in params.domains], own_folders()
         asked = params.human_eval
@@ -97,8 +108,9 @@ class Evidence:
                 names={domain: own[domain] for domain in params.domains if domain in own},
                 compared=Compared(asked.model, asked.rival, _dataset_name(params, asked.domain, own)),
             ),
-            curves={stage: pd.read_csv(f"reports/curves/{stage}.csv") for stage in PLANS},
+            curves={stage: pd.read_csv(f"reports/curves/{stage}.csv") for stage in (*PLANS, *tuned)},
             reranked={domain: read_reranked(Path(f"reranked/{domain}")) for domain in params.domains},
+            rivals={domain: rival_samples(params, domain, read_captions(domain), root) for domain in params.domains},
             completions=read_completions(Path("completions")),
             votes=pd.read_csv(METRICS / "human_eval_captions.csv", dtype={"caption_id": str}),
         )
@@ -106,6 +118,11 @@ class Evidence:
     def dataset(self, domain: str) -> str:
         """A domain's data in words."""
         return _dataset_name(self.params, domain, self.results.names)
+
+
+def read_captions(domain: str) -> pd.DataFrame:
+    """`caption_id, image_id, caption` that every model drew, in a random order."""
+    return pd.read_csv(f"samples/{domain}/captions.csv", dtype=str, keep_default_na=False)
 
 
 def _dataset_name(params: Params, domain: str, own: Mapping[str, str]) -> str:
@@ -174,7 +191,13 @@ def _figures(evidence: Evidence) -> dict[str, Callable[[], Figure]]:
         figures[stage] = lambda stage=stage, plan=plan: training_curves(
             evidence.curves[stage], plan.groups, plan.schedules, title=plan.title, model=plan.model
         )
-    table = evidence.results.evaluation
+    for domain in evidence.params.finetune_prior.domains:
+        stage = f"finetune_prior-{domain}"
+        plan = FINETUNING.of(evidence.curves[stage])
+        figures[stage] = lambda stage=stage, plan=plan: training_curves(
+            evidence.curves[stage], plan.groups, plan.schedules, title=plan.title, model=plan.model
+        )
+    table, labels = evidence.results.evaluation, {"dfgan": dfgan_label(text_encoder())}
     for domain in evidence.params.domains:
         dataset, published = evidence.dataset(domain), domain not in evidence.results.names
         size = evidence.params.evaluate.blur_reference_size
@@ -185,7 +208,7 @@ def _figures(evidence: Evidence) -> dict[str, Callable[[], Figure]]:
         shared = {"dataset": dataset, "published": published}
         figures[f"rerank_curves-{domain}"] = lambda domain=domain, shared=shared: rerank_curves(table, domain, **shared)
         figures[f"blur_curves-{domain}"] = lambda domain=domain, shared=shared: blur_curves(
-            table, domain, **shared, reference_size=size
+            table, domain, **shared, reference_size=size, labels=labels
         )
         if len(evidence.results.rows(domain, "caption_accuracy")):
             figures[f"caption_accuracy-{domain}"] = lambda domain=domain, words=dataset: caption_accuracy(
@@ -258,16 +281,27 @@ def _masks() -> Figure:
     return attention_masks(masks, config.text_length, config.grid_size)
 
 
+def text_encoder() -> str | None:
+    """What the DF-GAN of this run reads captions by; None where params.yaml does not say."""
+    return flatten(read_yaml(Path("params.yaml"))).get("train_baseline.dfgan.text_encoder")
+
+
 def _samples(evidence: Evidence, domain: str) -> Figure:
-    """The first captions with the picture they were written for, and the best and the first candidate."""
+    """The first captions with the picture they were written for, and what every model whose captions are known drew."""
     reranked, columns = evidence.reranked[domain], evidence.params.report.columns
-    shown = pd.read_csv(f"samples/{domain}/captions.csv", dtype=str, keep_default_na=False).head(columns)
+    shown = read_captions(domain).head(columns)
     pairs = one_row_per_image(read_manifest(Path(f"data/prepared/{domain}.parquet"))).set_index("image_id")
+    known = {name: samples for name, samples in evidence.rivals[domain].items() if samples.captions is not None}
+    styles = model_styles(known)
     rows = {
         "Validation": load_evaluation_images(pairs.loc[shown["image_id"]], evidence.params.image_size),
         f"DALL-E, best of {reranked.sweep[-1]}": reranked.images[reranked.winners[: len(shown), -1]],
-        "DALL-E, first sample": reranked.images[reranked.winners[: len(shown), 0]],
     }
+    for name in sorted(known, key=lambda name: name != FINETUNED):
+        of_many = f" on {TRAINED_ON[domain]}, best of {reranked.sweep[-1]}" if name == FINETUNED else ""
+        rows[styles[name].label + of_many] = known[name].images[: len(shown)]
+    if len(rows) < MOST_ROWS:
+        rows["DALL-E, first sample"] = reranked.images[reranked.winners[: len(shown), 0]]
     return samples(shown["caption"].tolist(), rows, dataset=evidence.dataset(domain))
 
 
@@ -277,7 +311,7 @@ def _best_of(evidence: Evidence, domain: str) -> Figure:
     winners = reranked.winners[: config.columns, columns]
     ranking = pd.read_csv(f"reranked/{domain}/ranking.csv", dtype={"caption_id": str})
     scores = ranking.pivot(index="caption_id", columns="candidates", values="score")
-    shown = pd.read_csv(f"samples/{domain}/captions.csv", dtype=str, keep_default_na=False).head(config.columns)
+    shown = read_captions(domain).head(config.columns)
     return best_of(
         shown["caption"].tolist(),
         reranked.images[winners],

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 MINIWORLD = "miniworld"  # instead of a corpus's folder
+FINETUNED = "dalle_finetuned"  # among the models of a domain
 
 
 def source_key(corpus: str) -> str:

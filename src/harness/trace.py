@@ -22,10 +22,13 @@ FIGURE_SOURCES: Mapping[str, tuple[str, ...]] = {
     "train_dvae": ("train_dvae",),
     "attention_masks": ("train_prior",),
     "train_prior": ("train_prior",),
+    "finetune_prior": ("finetune_prior@DOMAIN",),
     "train_clip": ("train_clip",),
     "train_detector": ("train_detector",),
     "overlap": ("prepare_data", "filter_data", "find_overlap@DOMAIN"),
-    "samples": ("prepare_data", "sample@DOMAIN", "rerank@DOMAIN"),
+    "samples": (
+        "prepare_data", "sample@DOMAIN", "rerank@DOMAIN", "sample_baseline@dfgan-DOMAIN", "sample_finetuned@DOMAIN",
+    ),
     "best_of": ("sample@DOMAIN", "rerank@DOMAIN"),
     "memorisation": ("filter_data", "prepare_data", "evaluate@DOMAIN"),
     "rerank_curves": ("evaluate@DOMAIN",),
@@ -46,7 +49,7 @@ class Parameters:
 
 
 def figure_stages(figure: str, pipeline: tuple[StageEntry, ...]) -> tuple[StageEntry, ...]:
-    """All stages behind a figure, the report itself not among them, in the pipeline's order."""
+    """All stages behind a figure, the report itself not among them, in the pipeline's order; not every domain has each."""
     name, _, domain = figure.partition("-")
     addresses = {source.replace("DOMAIN", domain) for source in FIGURE_SOURCES[name]}
     return _with_ancestors([entry for entry in pipeline if entry.address in addresses], pipeline)
@@ -91,9 +94,7 @@ def trace(path: str, pipeline_file: Path, params_file: Path, presets: Path, root
 def _find(path: str, pipeline: tuple[StageEntry, ...]) -> tuple[str, tuple[StageEntry, ...]]:
     """A title, and the stages behind what `path` names."""
     name = Path(path).stem if Path(path).suffix == ".png" else path
-    figures = {f"{figure}-{stage.item}" for figure in FIGURE_SOURCES for stage in pipeline if stage.item} | set(FIGURE_SOURCES)
-    domains = {figure for figure, sources in FIGURE_SOURCES.items() if any("DOMAIN" in source for source in sources)}
-    figures = {figure for figure in figures if ("-" in figure) == (figure.partition("-")[0] in domains)}
+    figures = set(_figures(pipeline))
     # train_dvae is a stage and the figure of its curves: the same origin
     stage = next((stage for stage in pipeline if path in (stage.address, stage.label) or stage.writes(path)), None)
     if name in figures:
@@ -105,6 +106,19 @@ def _find(path: str, pipeline: tuple[StageEntry, ...]) -> tuple[str, tuple[Stage
     near = difflib.get_close_matches(path, [*figures, *outs], n=1, cutoff=0.5)
     hint = f"did you mean '{near[0]}'?" if near else f"outputs are listed in dvc.yaml, figures are {', '.join(sorted(figures))}"
     raise ConfigError(f"{path}: no stage writes this, and no figure is called so ({hint})")
+
+
+def _figures(pipeline: tuple[StageEntry, ...]) -> Iterator[str]:
+    """All names: a figure of a domain is there where a stage of its own sources is."""
+    addresses = {entry.address for entry in pipeline}
+    domains = {entry.item for entry in pipeline if entry.name == "sample"}
+    for figure, sources in FIGURE_SOURCES.items():
+        of_domain = [source for source in sources if "DOMAIN" in source]
+        if not of_domain:
+            yield figure
+        for domain in domains if of_domain else ():
+            if any(source.replace("DOMAIN", domain) in addresses for source in of_domain):
+                yield f"{figure}-{domain}"
 
 
 def _with_ancestors(stages: Sequence[StageEntry], pipeline: tuple[StageEntry, ...]) -> tuple[StageEntry, ...]:

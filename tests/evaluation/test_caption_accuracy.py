@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from dalle.evaluation.caption_accuracy import caption_accuracy, caption_accuracy_rows
+from dalle.evaluation.caption_accuracy import NUM_SHIFTS, caption_accuracy, caption_accuracy_rows, chance_rows
 from dalle.evaluation.table import COLUMNS
-from dalle.miniworld.captions import caption_scene
+from dalle.miniworld.captions import caption_scene, parse_caption
 from dalle.miniworld.pictures import render_scene
 from dalle.miniworld.scenes import draw_scene
 
@@ -70,3 +70,34 @@ def test_a_split_without_captions_has_no_row(scenes):
     assert [row["reference"] for row in rows] == ["all"]
     birds = ["a small bird"] * 5
     assert caption_accuracy_rows(images[:5], birds, np.arange(5)[:, None], (1,), domain="cub", model="dalle") == []
+
+
+def test_chance_is_the_mean_over_all_other_captions_where_these_are_few(scenes):
+    images, captions = scenes[0][:12], [*scenes[1][:12]]
+    captions[5] = captions[2]  # by chance an image may show another's caption
+    asked = {"domain": "coco", "model": "dalle", "candidates": 8}
+    (row,) = chance_rows(images, captions, **asked)
+    shares = [caption_accuracy(np.roll(images, -shift, axis=0), captions)[0] for shift in range(1, 12)]
+    assert row["value"] == pytest.approx(np.mean(shares)) and (row["low"], row["high"]) == (min(shares), max(shares))
+    assert row["value"] > 0 and set(row) == set(COLUMNS) and row["metric"] == "caption_accuracy_shuffled"
+    assert row["num_samples"] == 12 and row["candidates"] == 8
+    (mixed,) = chance_rows(scenes[0][:13], [*captions, "a sparrow with a white belly"], **asked)
+    assert mixed == row
+    assert chance_rows(images[:2], ["a sparrow with a white belly", captions[0]], **asked) == []
+
+
+def test_chance_takes_no_image_with_its_own_caption(scenes, monkeypatch):
+    """A reader that sees nothing but whose picture it is: right for the own caption alone, so chance is nothing."""
+    images, captions = scenes
+    own = {image.tobytes(): caption for image, caption in zip(images, captions, strict=True)}
+    asked = []
+
+    def shows(image, query):
+        asked.append(own[image.tobytes()])
+        return query == parse_caption(own[image.tobytes()])
+
+    monkeypatch.setattr("dalle.evaluation.caption_accuracy.shows", shows)
+    distinct = [index for index, caption in enumerate(captions) if captions.index(caption) == index]
+    (row,) = chance_rows(images[distinct], [captions[index] for index in distinct], domain="coco", model="m", candidates=1)
+    assert len(asked) == NUM_SHIFTS * len(distinct)
+    assert row["value"] == row["high"] == 0

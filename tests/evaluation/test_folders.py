@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from dalle.evaluation.folders import folder_digest, read_folder
+from dalle.evaluation.folders import folder_digest, image_keys, read_folder, read_folder_by_image
 
 
 def picture(path, *, size=(16, 16), mode="RGB", shade=0):
@@ -154,3 +154,117 @@ def test_pictures_that_fill_the_memory_are_read_where_they_are_indexed(folder, m
     assert kept[:].shape == (3, 16, 16, 3)
     with pytest.raises(ValueError, match=r"a1\.png: cannot be read as an image"):
         read[np.array([0])]
+
+
+ALBATROSS, COCO = "Black_Footed_Albatross_0046_18", "COCO_val2014_000000203564"
+EVALUATED = pd.DataFrame(
+    {
+        "image_id": ["18", "18", "203564", "7"],
+        "file": [
+            f"cub/images/001.Black_footed_Albatross/{ALBATROSS}.jpg", f"cub/images/001.Black_footed_Albatross/{ALBATROSS}.jpg",
+            f"coco/val2014/{COCO}.jpg", "coco/val2014/other.jpg",
+        ],
+        "offset": [0, 0, 0, 0],
+    }
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"valid/single/{COCO}_s-1.png",  # AttnGAN on MS-COCO
+        f"valid/single/001.Black_footed_Albatross/{ALBATROSS}_s-1.png",  # and on CUB
+        f"{COCO}_s-1_10.png",  # DM-GAN, its eleventh round
+        f"001.Black_footed_Albatross/{ALBATROSS}_s21.png.png",  # DF-GAN
+        f"single/{ALBATROSS}_  0.png",  # DF-GAN's first code
+        f"{ALBATROSS}.PNG",
+        f"001.Black_footed_Albatross/{ALBATROSS}.png",
+        "203564.png",
+        "18_s-1.jpg",
+    ],
+)
+def test_names_of_the_gans_own_code_tell_the_image(tmp_path, name):
+    for shade, file in enumerate((name, "other_s-1.png")):
+        picture(tmp_path / file, shade=shade)
+    samples = read_folder_by_image(tmp_path, image_keys(EVALUATED))
+    assert samples.captions is None and samples.images.shape == (2, 16, 16, 3)
+
+
+def test_an_image_may_have_several_samples_and_files_come_by_their_names(tmp_path):
+    for shade in range(3):
+        picture(tmp_path / f"{COCO}_s-1_{2 - shade}.png", shade=shade)
+    assert read_folder_by_image(tmp_path, image_keys(EVALUATED)).images[:][:, 0, 0, 0].tolist() == [2, 1, 0]
+
+
+@pytest.mark.parametrize("name", ["Black_Footed_Albatross_0046_1_s-1", "Black_Footed_Albatross_0046", f"{COCO}0_s-1", f"{COCO}_x", "1_s-1"])
+def test_names_of_no_evaluation_image_are_refused(tmp_path, name):
+    picture(tmp_path / f"{name}.png")
+    picture(tmp_path / f"{COCO}_s-1.png")
+    with pytest.raises(ValueError, match=f"1 of no evaluation image: .*{name}.png; a file is called as the evaluation image's is"):
+        read_folder_by_image(tmp_path, image_keys(EVALUATED))
+
+
+def test_all_strangers_are_counted_and_the_first_few_named(tmp_path):
+    for number in range(8):
+        picture(tmp_path / f"Train_Bird_{number}_s-1.png")
+    picture(tmp_path / f"{COCO}_s-1.png")
+    with pytest.raises(ValueError, match="8 of no evaluation image: .*Bird_0_s-1.png, .*Bird_4_s-1.png; a file"):
+        read_folder_by_image(tmp_path, image_keys(EVALUATED))
+
+
+def test_what_two_images_are_called_names_neither(tmp_path):
+    twice = pd.DataFrame({"image_id": ["a", "b"], "file": ["x/1.jpg", "y/1.jpg"], "offset": [0, 0]})
+    assert image_keys(twice) == {"a", "b", "x/1", "y/1"}
+    assert image_keys(twice.assign(file="all.tar", offset=[512, 1024])) == {"a", "b"}
+    for file in ("x/1_s-1.png", "y/1_s-1.png"):
+        picture(tmp_path / file)
+    assert len(read_folder_by_image(tmp_path, image_keys(twice)).images) == 2
+    picture(tmp_path / "1_s-1.png")
+    with pytest.raises(ValueError, match="1 of no evaluation image: .*1_s-1.png"):
+        read_folder_by_image(tmp_path, image_keys(twice))
+
+
+def test_a_samples_csv_of_image_ids_chooses(folder):
+    listing(folder, [("c3.png", "203564"), ("a1.png", ALBATROSS)], columns=("file", "image_id"))
+    samples = read_folder_by_image(folder, image_keys(EVALUATED))
+    assert samples.captions is None and samples.images[:][:, 0, 0, 0].tolist() == [2, 1]
+    with pytest.raises(ValueError, match=r"column caption_id is missing \(it has: file, image_id\); image ids alone are match: image_id"):
+        read_folder(folder, None)
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "message"),
+    [
+        ([("a1.png", "1")], ("file", "caption_id"), r"column image_id is missing \(it has: file, caption_id\)"),
+        ([("a1.png", "18"), ("a1.png", "7")], ("file", "image_id"), "a1.png occurs twice"),
+        (
+            [("a1.png", "18"), ("../a1.png", "18"), ("b7.png", "8"), ("/etc/x.png", "7")],
+            ("file", "image_id"),
+            r"2 listed and not there: .*; 1 of no evaluation image: .*b7\.png; a file is called",
+        ),
+    ],
+)
+def test_a_samples_csv_of_image_ids_that_does_not_fit(folder, rows, columns, message):
+    listing(folder, rows, columns)
+    with pytest.raises(ValueError, match=message):
+        read_folder_by_image(folder, image_keys(EVALUATED))
+
+
+def test_larger_pictures_are_reduced_as_the_reference_is(folder):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
+    for name, image in zip(("a1", "b7", "c3"), pixels, strict=True):
+        Image.fromarray(image).save(folder / f"{name}.png")
+    reduced = read_folder(folder, CAPTIONS, 8).images
+    expected = [np.asarray(Image.fromarray(pixels[row]).resize((8, 8), Image.Resampling.LANCZOS)) for row in (2, 0, 1)]
+    np.testing.assert_array_equal(reduced[:], expected)
+    assert reduced.shape == (3, 8, 8, 3) and reduced.file_size == 16
+    np.testing.assert_array_equal(read_folder(folder, None, 16).images[:], pixels)
+    with pytest.raises(ValueError, match="a1.png: is 16 pixels wide, and would be enlarged to 17"):
+        read_folder(folder, None, 17)
+
+
+def test_reduced_pictures_that_fill_the_memory_are_read_where_they_are_indexed(folder, monkeypatch):
+    kept = read_folder(folder, None, 8).images[:]
+    monkeypatch.setattr("dalle.evaluation.picture_files.KEPT_BYTES", 3 * 8 * 8 * 3 - 1)
+    np.testing.assert_array_equal(read_folder(folder, None, 8).images[np.array([0, 1, 2])], kept)

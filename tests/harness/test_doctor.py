@@ -179,10 +179,10 @@ def test_what_is_asked_of_a_corpus_is_looked_for(tmp_path, assignment, missing, 
 @pytest.mark.parametrize("corpus", ["web", "coco", "cub"])
 def test_a_captioned_folder_stands_for_any_corpus(tmp_path, corpus):
     place(tmp_path / "photos", ("captions.csv",))
-    (finding,) = checks.data(params_of("mini", f"prepare_data.{corpus}=photos", "tally_votes.simulated=false"), tmp_path)
+    (finding,) = checks.data(params_of("mini", f"prepare_data.{corpus}=photos"), tmp_path)
     assert finding.level == "ok" and "photos (captioned folder)" in finding.text
     place(tmp_path / "photos", ("00000.tar",))
-    (finding,) = checks.data(params_of("mini", f"prepare_data.{corpus}=photos", "tally_votes.simulated=false"), tmp_path)
+    (finding,) = checks.data(params_of("mini", f"prepare_data.{corpus}=photos"), tmp_path)
     assert finding.level == ("MISSING" if corpus == "web" else "ok")
 
 

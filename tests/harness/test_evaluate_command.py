@@ -175,6 +175,52 @@ def test_what_cannot_be_evaluated_is_said_before_any_features(project, capsys, a
     assert Regions.num_seen == 0 and not Path("evaluation").exists()
 
 
+def test_samples_named_by_their_image(project, capsys):
+    """As AttnGAN leaves them: FID and its like are measured, nothing is said of captions."""
+    prepare_domain(project)
+    for index in range(12):
+        folder = project / "gan/valid/single"
+        folder.mkdir(parents=True, exist_ok=True)
+        (project / f"gan/{index:02}.png").rename(folder / f"{index:02}_s-1.png")
+    assert call("gan", "--against", "coco", "--match", "image_id") == 0
+    table = read_rows(Path("evaluation/gan/evaluate.csv"))
+    assert set(table["metric"]) == {"fid", "fid_infinity", "inception_score", "kid", "precision", "recall"}
+    (folder / "00_s-1.png").rename(folder / "99_s-1.png")
+    assert call("gan", "--against", "coco", "--match", "image_id") == 2
+    assert "1 of no evaluation image: gan/valid/single/99_s-1.png" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("coco", "--match", "image_id", "--captions", "captions.csv"), "nobody knows which of an image's captions a sample was drawn"),
+        (("coco", "--match", "none", "--captions", "captions.csv"), "with --match none nobody knows which of them a sample was drawn"),
+        (("photos", "--match", "image_id"), "names tell images of a domain: --against one of coco, cub, got photos"),
+        (("photos", "--match", "image"), "--match image: is none of caption_id, image_id, none"),
+        (("photos", "--match", "caption_id"), "--match caption_id: gan has no samples.csv with captions; add --captions CSV"),
+    ],
+)
+def test_what_names_cannot_tell_is_refused_with_the_reason(project, capsys, arguments, message):
+    prepare_domain(project)
+    assert call("gan", "--against", *arguments) == 2
+    assert message in capsys.readouterr().err
+    assert Regions.num_seen == 0
+
+
+def test_larger_samples_stand_alone_or_are_reduced_and_this_is_said(project, capsys):
+    prepare_domain(project)
+    assert call("gan", "--against", "coco", "--name", "small") == 0
+    ours = read_rows(Path("evaluation/small/evaluate.csv")).assign(model="dalle")
+    write_rows(ours.to_dict("records"), Path("reports/metrics/evaluate-coco.csv"))
+    draw(project / "large", 12, seed=1, shape=(32, 32, 3))
+    capsys.readouterr()
+    assert call("large", "--against", "coco") == 0
+    assert "alone: these samples have 32 pixels a side, the pipeline's 16; --resize reduces them to it" in capsys.readouterr().out
+    assert call("large", "--against", "coco", "--resize", "--out", "reduced") == 0
+    page = Path("reduced/README.md").read_text()
+    assert "samples reduced from 32 to 16 pixels a side; beside it what this pipeline measured" in page and "DALL-E" in page
+
+
 def test_features_that_nobody_knows_are_named_before_anything_is_read(project, capsys):
     text = Path("params.yaml").read_text()
     Path("params.yaml").write_text(text.replace("\n  features: lite0", "\n  features: vgg"))

@@ -124,7 +124,7 @@ def test_a_captioned_folder_is_counted_by_its_list(tmp_path):
     shared = params_of("mini", "prepare_data.cub=photos", "prepare_data.web=photos", *every)
     assert data_folders.evaluated_captions(shared, "cub", tmp_path) == 4 and data_folders.training_pairs(shared, tmp_path) == 36
     own = params_of(
-        "mini", "prepare_data.coco=photos", "prepare_data.web=coco", "sample.num_captions=null", "tally_votes.simulated=false"
+        "mini", "prepare_data.coco=photos", "prepare_data.web=coco", "sample.num_captions=null"
     )
     assert data_folders.evaluated_captions(own, "coco", tmp_path) == 1 and data_folders.training_pairs(own, tmp_path) == 36
     assert data_folders.training_pairs(params_of("mini", "prepare_data.web=photos"), tmp_path) == 40

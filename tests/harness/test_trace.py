@@ -36,11 +36,13 @@ def train(stage):
 def test_every_figure_leads_back_to_stages_that_exist(pipeline):
     addresses = {entry.address for entry in pipeline}
     for figure, sources in FIGURE_SOURCES.items():
-        name = f"{figure}-coco" if any("DOMAIN" in source for source in sources) else figure
+        name = f"{figure}-cub" if any("DOMAIN" in source for source in sources) else figure
         behind = {entry.address for entry in figure_stages(name, pipeline)}
-        assert behind <= addresses and {source.replace("DOMAIN", "coco") for source in sources} <= behind
+        assert behind <= addresses and {source.replace("DOMAIN", "cub") for source in sources} <= behind
     best = [entry.address for entry in figure_stages("best_of-coco", pipeline)]
     assert best[0] == "prepare_data" and "train_prior" in best and not any("cub" in entry for entry in best)
+    samples = {entry.address for entry in figure_stages("samples-coco", pipeline)}
+    assert "sample_baseline@dfgan-coco" in samples and not any("finetune" in entry for entry in samples)
     assert [entry.address for entry in figure_stages("train_dvae", pipeline)] == ["prepare_data", "filter_data", "train_dvae"]
 
 

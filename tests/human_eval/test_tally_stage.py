@@ -18,7 +18,7 @@ from dalle.human_eval.simulated import Seen
 from dalle.miniworld.reader_accuracy import fresh_render
 from harness.outputs import metrics_text, written_whole
 from harness.params import build_params, parse_yaml
-from harness.presets import preset_names, preset_text
+from harness.presets import preset_text
 from stages import tally_votes
 
 PRESETS = Path(__file__).parents[2] / "presets"
@@ -88,8 +88,9 @@ def test_where_nobody_has_voted_simulated_raters_do_and_are_called_so(folder, mo
     assert {file: file.read_bytes() for file in folder.rglob("*.csv")} == files
 
 
-def test_without_votes_and_without_simulation_there_is_nothing_and_it_is_said(folder, capsys):
-    metrics, tables = run(folder, "tally_votes.simulated=false")
+@pytest.mark.parametrize("assignment", ["tally_votes.simulated=false", "prepare_data.coco=external/coco"])
+def test_without_votes_nobody_is_simulated_where_it_is_switched_off_or_pictures_are_real(folder, capsys, assignment):
+    metrics, tables = run(folder, assignment)
     assert metrics["votes/read"] == metrics["votes/simulated"] == 0 and "realism/majority_ours" not in metrics
     assert (tables["captions"]["majority"] == "too_few").all() and tables["dropped"].empty
     assert "WARNING" not in capsys.readouterr().err
@@ -135,12 +136,15 @@ def test_every_picture_is_seen_under_its_own_caption(folder, monkeypatch):
     listed.assign(candidate=0, file=[f"images/{index}.png" for index in order]).to_csv("reranked/coco/samples.csv", index=False)
     listed.assign(candidates=1, candidate=0, score=0.5).to_csv("reranked/coco/ranking.csv", index=False)
     monkeypatch.setattr(tally_votes, "open_extractor", lambda *_, **__: lambda images: (images.mean((1, 2)), None))
-    key = KEY[KEY["caption_id"].isin(["10", "11", "12"])]
-    found = tally_votes.seen(FakeStage(folder), key)
+    key = KEY[(KEY["kind"] == "pair") & KEY["caption_id"].isin(["10", "11", "12"])]
+    # attention checks are of captions that no model drew
+    check = {"kind": "attention_noise", "caption_id": "15", "left": "real", "right": "noise"}
+    found = tally_votes.seen(FakeStage(folder), pd.concat([key, key.head(1).assign(**check)]))
     one = [len(scene.objects) == 1 for scene, _ in renders]
-    assert set(found) == {(name, f"1{index}") for name in ("dalle", "dfgan", "real") for index in range(3)}
+    assert set(found) == {("real", "15"), *((name, f"1{index}") for name in ("dalle", "dfgan") for index in range(3))}
+    assert found["real", "15"].shows == one[5]
     for index in range(3):
-        assert found["dalle", f"1{index}"].shows == found["real", f"1{index}"].shows == one[index]
+        assert found["dalle", f"1{index}"].shows == one[index]
         assert found["dalle", f"1{index}"].realism != found["dfgan", f"1{index}"].realism
     assert any(one[:3]) and np.isfinite([picture.realism for picture in found.values()]).all()
 
@@ -148,8 +152,6 @@ def test_every_picture_is_seen_under_its_own_caption(folder, monkeypatch):
 @pytest.mark.parametrize(
     ("preset", "assignments", "message"),
     [
-        ("mini", ("prepare_data.coco=external/coco",), "tally_votes.simulated is true, but human_eval.domain coco is not"),
-        ("cub", ("tally_votes.simulated=true",), "prepare_data.cub is external/cub.*set it to false"),
         ("mini", ("tally_votes.rules.min_votes=6",), "tally_votes.rules.min_votes must be at most human_eval.raters, 5"),
         ("mini", ("tally_votes.rules.max_fast=2.0",), "tally_votes.rules: max_fast must be a share"),
         ("mini", ("tally_votes.bootstrap=0",), "tally_votes: bootstrap must be at least 1"),
@@ -158,7 +160,3 @@ def test_every_picture_is_seen_under_its_own_caption(folder, monkeypatch):
 def test_what_cannot_be_asked_for(preset, assignments, message):
     with pytest.raises(ConfigError, match=message):
         params_of(preset, *assignments)
-
-
-def test_only_the_miniature_worlds_presets_simulate():
-    assert {name for name in preset_names(PRESETS) if params_of(name).tally_votes.simulated} == {"mini", "smoke", "gpu"}

@@ -29,7 +29,7 @@ def evaluated(corpus: str, splits: dict) -> float:
 
 def splits_of(web: str, coco: str, cub: str, layouts: dict, **places: str):
     sources = (f"prepare_data.web={web}", f"prepare_data.coco={coco}", f"prepare_data.cub={cub}")
-    params = params_of("mini", *sources, "tally_votes.simulated=false")
+    params = params_of("mini", *sources)
     folders = {corpus: Path(source) for corpus, source in {**params.sources, **places}.items()}
     return default_splits(params, folders, layouts)
 
@@ -69,7 +69,7 @@ def manifest(num_images: int, split: str) -> pd.DataFrame:
 
 
 def test_what_is_evaluated_is_counted_and_a_part_of_the_original_is_welcome(capsys):
-    params = params_of("smoke", "prepare_data.coco=external/coco", "tally_votes.simulated=false")
+    params = params_of("smoke", "prepare_data.coco=external/coco")
     found = domain_metrics("coco", manifest(40, "val"), COCO, False, "here", params)
     assert found == {"coco/evaluated_pairs": 120, "coco/evaluated_images": 40}
     assert "coco: WARNING: val has 40 images and 120 captions, the original 40,504 and 202,654" in capsys.readouterr().out
@@ -93,7 +93,7 @@ def test_too_few_pictures_are_said_before_anything_is_trained():
 def bring_digits(project, number: int, *assignments: str) -> Path:
     """The folder, and params.yaml of preset smoke with it in the place of all corpora."""
     write_digits(project.folder / PHOTOS, number)
-    paths = [*(f"prepare_data.{corpus}={PHOTOS}" for corpus in ("web", "coco", "cub")), "tally_votes.simulated=false"]
+    paths = [*(f"prepare_data.{corpus}={PHOTOS}" for corpus in ("web", "coco", "cub"))]
     switched = project.run("harness.cli", "preset", "smoke", *paths, *assignments)
     assert switched.returncode == 0, switched.stderr
     return project.folder / PHOTOS

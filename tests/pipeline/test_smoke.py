@@ -13,7 +13,9 @@ from project_copies import copy_of
 pytestmark = pytest.mark.pipeline
 STAGES = (
     "prepare_data filter_data train_detector find_overlap-coco find_overlap-cub train_tokenizer train_dvae precompute_tokens "
-    "train_prior train_clip sample-coco sample-cub rerank-coco rerank-cub complete evaluate-coco evaluate-cub human_eval report"
+    "train_prior train_clip sample-coco sample-cub rerank-coco rerank-cub train_baseline-dfgan-coco train_baseline-dfgan-cub "
+    "sample_baseline-dfgan-coco sample_baseline-dfgan-cub complete finetune_prior-cub sample_finetuned-cub "
+    "evaluate-coco evaluate-cub human_eval tally_votes report"
 ).split()
 
 
@@ -44,7 +46,22 @@ def test_every_metric_is_finite(finished):
         table = pd.read_csv(finished.folder / f"reports/metrics/evaluate-{domain}.csv")
         assert np.isfinite(table["value"]).all()
         assert {"fid", "inception_score", "kid", "clip_score"} <= set(table["metric"])
-        assert set(table["model"]) == {"dalle", "dvae", "real"}
+        tuned = {"dalle_finetuned"} if domain == "cub" else set()
+        assert set(table["model"]) == {"dalle", "dvae", "real", "dfgan"} | tuned
+
+
+def test_a_prior_that_fine_tuning_left_alone_draws_what_sample_drew(finished, tmp_path):
+    """By the same random numbers, so that pictures differ by what was learnt and nothing else."""
+    project = copy_of(finished, tmp_path / "project")
+    project.edit("    updates: 10\n    batch_size: 16\n    shards: 2", "    updates: 0\n    batch_size: 16\n    shards: 2")
+    done = project.run("dvc", "repro", "sample_finetuned@cub")
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    ranking = pd.read_csv(project.folder / "reranked/cub/ranking.csv").query("candidates == 8").set_index("caption_id")
+    tuned = pd.read_csv(project.folder / "rivals/cub/dalle_finetuned/samples.csv").set_index("caption_id")
+    assert tuned["candidate"].to_dict() == ranking["candidate"].to_dict()
+    for file in tuned["file"]:
+        same = (project.folder / folder / file for folder in ("rivals/cub/dalle_finetuned", "reranked/cub"))
+        assert len({path.read_bytes() for path in same}) == 1
 
 
 def test_filters_find_what_was_planted(finished):

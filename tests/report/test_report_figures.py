@@ -29,7 +29,7 @@ from dalle.report.figures.samples import samples
 from dalle.report.figures.training_curves import training_curves
 from dalle.report.legend import Candidate
 from dalle.report.sheet import MARGIN
-from dalle.report.style import DEVICE_SCALE, MODELS, WIDTH, save_figure
+from dalle.report.style import DEVICE_SCALE, MODELS, WIDTH, dfgan_label, save_figure
 from dalle.report.training_plans import PLANS
 
 
@@ -177,6 +177,20 @@ def test_boxes_of_the_majorities_end_where_the_shares_do():
     assert widths == pytest.approx([35 / 60, 25 / 60, 35 / 60, 20 / 60, 3 / 60])
 
 
+def with_chance(evaluation):
+    """A GAN's accuracy as well, and that of shuffled captions for both."""
+    right = evaluation[(evaluation["metric"] == "caption_accuracy") & (evaluation["reference"] == "all")]
+    ours = right[(right["model"] == "dalle") & (right["candidates"] == 8)]
+    gan = ours.assign(model="df_gan", candidates=1, value=0.2, low=0.15, high=0.25)
+    shuffled = {"metric": "caption_accuracy_shuffled", "low": 0.01, "high": 0.04}
+    return pd.concat([evaluation, gan, ours.assign(value=0.03, **shuffled), gan.assign(value=0.025, **shuffled)], ignore_index=True)
+
+
+def with_rivals(evaluation):
+    ours = evaluation[(evaluation["model"] == "dalle") & (evaluation["candidates"] == 8)]
+    return pd.concat([evaluation, ours.assign(model="dalle_finetuned", value=ours["value"] - 9)], ignore_index=True)
+
+
 def draw(name, evaluation, images, captions, curves):
     rules = ["too_short", "undecodable"]
     counts = pd.DataFrame({"rule": rules, "words": "in words", "dropped": [30, 2], "left": [970, 968], "precision": [1, 0.9], "recall": [0.8, np.nan]})
@@ -189,6 +203,11 @@ def draw(name, evaluation, images, captions, curves):
         "blur_curves": lambda: blur_curves(evaluation, "coco", dataset="tests", reference_size=256, published=True),
         "rerank_curves": lambda: rerank_curves(evaluation, "coco", dataset="tests", published=True),
         "caption_accuracy": lambda: caption_accuracy(evaluation, "coco", dataset="tests"),
+        "caption accuracy and chance": lambda: caption_accuracy(with_chance(evaluation), "coco", dataset="tests"),
+        "blur curves of five": lambda: blur_curves(
+            with_rivals(evaluation), "coco", dataset="tests", reference_size=256, published=True,
+            labels={"df_gan": dfgan_label("damsm")},
+        ),
         "completion": lambda: completed(images, captions),
         "published_numbers": published_numbers,
         "attention_masks": lambda: attention_masks({"Row": row_mask(4, 6), "All": np.tril(np.ones((40, 40), bool))}, 4, 6),
@@ -231,6 +250,8 @@ FIGURES = {
     "rerank_curves": ("FID", "Inception score", "Caption accuracy", "300 images", "Wilson", "EfficientNet-Lite0",
                       "random orders", "dashed", "clear gains up to 32", "FID 27.5, IS 17.9"),
     "caption_accuracy": ("all captions 80.0%", "held-out combinations 70.0%", "real images 97.0%", "80 images", "Wilson"),
+    "caption accuracy and chance": ("DF-GAN 20.0%", "DALL-E, chance 3.0%", "DF-GAN, chance 2.5%", "other images' captions"),
+    "blur curves of five": ("DF-GAN, DAMSM text", "DALL-E, fine-tuned", "best of 8"),
     "completion": ("Given", "the rest is", "best of 8", "first sample", "as asked", "not", "reflected 12% of 40"),
     "published_numbers": ("not measured here", "CogView", "Not comparable", "30,000", "best of 512", "AttnGAN"),
     "attention_masks": ("Row", "All", "sees 4 text + 7 image tokens", "the query"),

@@ -68,7 +68,7 @@ def figure_files(folder):
     names = []
     for name in FIGURES:
         per_domain = name in ("samples", "memorisation", "best_of", "rerank_curves", "caption_accuracy", "blur_curves",
-                               "overlap")
+                               "overlap", "finetune_prior")
         names.extend([f"{name}-coco", f"{name}-cub"] if per_domain else [name])
     for name in names:
         save_figure(Sheet(80, name, "").figure, folder / f"{name}.png")
@@ -116,14 +116,71 @@ def test_findings_follow_the_numbers(results):
     assert verdicts["Reranking mo", "coco"] == "yes"
     assert verdicts["Against the ", "coco"] == "yes"  # ours falls by 4 a step, the baseline by 1
     assert verdicts["Leaving out ", "coco"] == "yes"  # 0.05 against a deviation of 0.1
-    assert verdicts["The speciali", "FID:"].startswith("no")  # both domains have the same numbers
+    assert verdicts["The speciali", "FID "].startswith("no")  # both domains have the same numbers
+    assert verdicts["Zero-shot on", "coco"] == "no: further behind" and verdicts["Zero-shot on", "cub:"] == "yes: behind"
     worse = results.evaluation.copy()
     best = (worse["candidates"] == 8) & (worse["metric"] == "fid") & (worse["domain"] == "cub") & (worse["model"] == "dalle")
     worse.loc[best, "value"] += 50
     changed = Results(metrics=METRICS, evaluation=worse, world="w", names={})
     verdicts = {(row[0][:12], row[1][:4]): row[2] for row in findings(changed).rows}
     assert verdicts["Reranking mo", "cub:"] == "IS only"
-    assert verdicts["The speciali", "FID:"].startswith("yes")
+    assert verdicts["The speciali", "FID "].startswith("yes")
+
+
+def row_of(results, start, domain=""):
+    """The one finding that begins so, on this domain."""
+    (row,) = [row for row in findings(results).rows if row[0].startswith(start) and row[1].startswith(domain)]
+    return row
+
+
+@pytest.mark.parametrize(
+    ("fid", "words", "coco", "cub"),
+    [
+        (60.0, "behind by 5.0", "no: further behind", "yes: behind"),
+        (55.2, "behind by 0.2, within two standard deviations", "yes", "no: level"),
+        (54.8, "ahead by 0.2, within two standard deviations", "yes", "no: level"),
+        (40.0, "ahead by 15.0", "better here", "no: ahead"),
+    ],
+)
+def test_the_gap_to_the_gan_is_said_whichever_way_it_falls(results, fid, words, coco, cub):
+    table = results.evaluation
+    ours = (table["model"] == "dalle") & (table["metric"] == "fid") & (table["candidates"] == 8) & (table["blur_radius"] == 0)
+    for column, off in (("value", 0.0), ("low", -0.1), ("high", 0.1)):
+        table.loc[ours & (table["reference"] == "all"), column] = fid + off
+    for domain, verdict in (("coco", coco), ("cub", cub)):
+        _, measured, said = row_of(results, "Zero-shot on", domain)
+        assert f"FID {fid:.1f}, of DF-GAN 55.0: {words} (" in measured and said == verdict
+        assert "not zero-shot" not in measured
+    assert f"DF-GAN reaches 55.0 there: DALL-E is {words}." in summary(results)
+    own = Results(metrics=METRICS, evaluation=table, world="the training split of CUB", names={})
+    assert "not zero-shot, DALL-E knows the training split of CUB" in row_of(own, "Zero-shot on", "cub")[1]
+
+
+def test_without_a_gan_the_specialised_domain_is_judged_by_the_reconstructions(results):
+    alone = Results(
+        metrics=METRICS, evaluation=results.evaluation[results.evaluation["model"] != "df_gan"], world="w", names={}
+    )
+    assert "reconstructions" in row_of(alone, "The specialised domain")[1]
+    assert not any(row[0].startswith("Zero-shot on") for row in findings(alone).rows)
+
+
+def test_fine_tuning_and_chance_are_told_by_their_numbers(results):
+    assert not any(row[0].startswith(("Fine-tuning", "Samples show")) for row in findings(results).rows)
+    table = results.evaluation
+    best = table[(table["model"] == "dalle") & (table["candidates"] == 8) & (table["domain"] == "cub")]
+    tuned = best[best["metric"] == "fid"].assign(model="dalle_finetuned", value=best["value"] - 20)
+    right = best[best["metric"] == "caption_accuracy"]
+    chance = right[right["reference"] == "all"].assign(metric="caption_accuracy_shuffled", value=0.1, low=0.05, high=0.15)
+    gan = [row.assign(model="df_gan", candidates=1, value=0.12, low=0.09, high=0.2) for row in (right, chance)]
+    everything = pd.concat([table, tuned, chance, *gan], ignore_index=True)
+    more = Results(metrics=METRICS, evaluation=everything, world="w", names={})
+    assert row_of(more, "Fine-tuning")[1:] == (
+        "cub: FID 60.0 → 40.0 by fine-tuning on its training split; DF-GAN 55.0", "better here; no number to compare"
+    )
+    _, measured, verdict = row_of(more, "Samples show")
+    assert measured.startswith("cub: DALL-E 80% (70% to 90%), with captions shuffled 10.0% (at most 15.0%); DF-GAN 12%")
+    assert verdict == "DALL-E: clearly above chance; DF-GAN: not clearly above chance"
+    assert "dalle_finetuned" not in more.baselines("cub")
 
 
 def test_completions_are_told_by_kind_with_what_comes_under_another_caption(results):

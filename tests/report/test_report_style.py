@@ -10,7 +10,7 @@ from PIL import Image
 from dalle.report.lettering import drawable, shorten, text_width, wrap
 from dalle.report.lines import spread
 from dalle.report.sheet import Sheet
-from dalle.report.style import MODELS, model_styles, save_figure, styled
+from dalle.report.style import MODELS, dfgan_label, model_styles, save_figure, styled
 
 # Viénot, Brettel and Mollon 1999: what red-green blind people see, linear in linear RGB
 PROTANOPE = np.array([[0.11238, 0.88762, 0], [0.11238, 0.88762, 0], [0.00401, -0.00401, 1]])
@@ -19,7 +19,7 @@ DEUTERANOPE = np.array([[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234,
 
 @pytest.mark.parametrize("seen", [np.eye(3), PROTANOPE, DEUTERANOPE], ids=["all", "protanope", "deuteranope"])
 def test_colours_of_the_evaluated_models_stay_apart(seen):
-    names = ("dalle", "dvae", "real", "df_gan", "dm_gan", "attn_gan")
+    names = ("dalle", "dalle_finetuned", "dvae", "real", "df_gan", "dm_gan", "attn_gan")
     linear = np.array([matplotlib.colors.to_rgb(MODELS[name].colour) for name in names]) ** 2.2
     seen_colours = np.clip(linear @ seen.T, 0, 1) ** (1 / 2.2)
     apart = np.linalg.norm(seen_colours[:, None] - seen_colours, axis=-1) + np.eye(len(names))
@@ -31,6 +31,13 @@ def test_a_model_looks_the_same_under_all_its_spellings_and_company():
     assert model_styles(["DF-GAN"])["DF-GAN"] == model_styles(["dfgan", "zoo", "dalle"])["dfgan"] == MODELS["df_gan"]
     unknown = model_styles(["b model", "a model", "dalle"])
     assert unknown["a model"] != unknown["b model"] and unknown["a model"].label == "a model"
+
+
+def test_a_label_may_say_more_and_the_dfgan_s_says_what_it_reads_captions_by():
+    assert dfgan_label(None) == "DF-GAN" and dfgan_label("clip") == "DF-GAN, CLIP text" and dfgan_label("damsm") == "DF-GAN, DAMSM text"
+    styles = model_styles(["dfgan", "dalle"], {"dfgan": dfgan_label("clip")})
+    assert styles["dfgan"].label == "DF-GAN, CLIP text" and styles["dfgan"].colour == MODELS["df_gan"].colour
+    assert styles["dalle"] == MODELS["dalle"] and MODELS["df_gan"].label == "DF-GAN"
 
 
 def test_style_leaves_the_callers_matplotlib_alone_and_does_not_depend_on_it(tmp_path):

@@ -1,4 +1,4 @@
-"""Batches of pictures with the vectors of their captions, as a pure function of the update's number: what a GAN is trained on."""
+"""Batches of pictures with the vectors of their captions, as a pure function of the update's number: what a GAN learns from."""
 
 import numpy as np
 import pandas as pd

@@ -1,6 +1,6 @@
 """How often an image shows everything its caption says, told by the miniature world's attribute reader."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from scipy.stats import binomtest
@@ -8,6 +8,8 @@ from scipy.stats import binomtest
 from dalle.evaluation.table import Row
 from dalle.miniworld.captions import SceneQuery, parse_caption
 from dalle.miniworld.reader import shows
+
+NUM_SHIFTS = 20  # orders in which images meet captions of others
 
 
 def caption_accuracy(images: np.ndarray, captions: Sequence[str]) -> tuple[float, int]:
@@ -47,7 +49,26 @@ def caption_accuracy_rows(
     return rows
 
 
-def judgements(images: np.ndarray, queries: Sequence[SceneQuery | None]) -> np.ndarray:
+def chance_rows(images: np.ndarray, captions: Sequence[str], *, domain: str, model: str, candidates: int) -> list[Row]:
+    """How often images, one a caption, show another's caption: what accuracy would be if captions decided nothing.
+
+    The mean over shifts of the images against the captions, at most `NUM_SHIFTS`, evenly spread over all that leave no image
+    with its own; low and high are the least and the most of a shift. Captions that cannot be read, or fewer than two, give
+    no row.
+    """
+    asked = [(image, query) for image, query in zip(images, map(parse_caption, captions), strict=True) if query is not None]
+    if len(asked) < 2:
+        return []
+    pictures, queries = zip(*asked, strict=True)
+    number = len(asked)
+    shifts = np.unique(np.linspace(1, number - 1, min(number - 1, NUM_SHIFTS)).round().astype(int)).tolist()
+    shares = [float(np.mean(judgements(pictures[shift:] + pictures[:shift], queries))) for shift in shifts]
+    row = _row(np.zeros(number, dtype=bool), domain=domain, model=model, reference="all", candidates=candidates)
+    values = {"value": float(np.mean(shares)), "low": min(shares), "high": max(shares)}
+    return [{**row, "metric": "caption_accuracy_shuffled", **values}]
+
+
+def judgements(images: Iterable[np.ndarray], queries: Sequence[SceneQuery | None]) -> np.ndarray:
     """Whether each image shows its query, bool; images without a query are left out."""
     asked = [(image, query) for image, query in zip(images, queries, strict=True) if query is not None]
     return np.array([shows(image, query) for image, query in asked], dtype=bool)

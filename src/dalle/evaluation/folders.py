@@ -1,7 +1,8 @@
 """A folder of anybody's samples -> checked images, with their captions where file names or a samples.csv tell them."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pandas as pd
 from dalle.evaluation.picture_files import NUM_NAMED, ImageFiles
 
 SUFFIXES = {".png", ".jpg", ".jpeg"}
+# what follows an image's key: AttnGAN KEY_s-1.png, DM-GAN KEY_s-1_3.png (round 3), DF-GAN KEY_s16.png.png or KEY_  0.png
+STAMP = re.compile(r"(_s-?\d[\d_.-]*|_ +\d+)$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,16 +23,17 @@ class FolderSamples:
     captions: pd.DataFrame | None
 
 
-def read_folder(folder: Path, captions: pd.DataFrame | None) -> FolderSamples:
+def read_folder(folder: Path, captions: pd.DataFrame | None, size: int | None = None) -> FolderSamples:
     """The images below `folder`, in the order of its samples.csv, or of `captions`, or of their names.
 
     `captions` has `caption_id, caption`, and with it the images are called <caption_id>.png, or samples.csv names the ids.
-    Every image must have its caption and every caption its image; a ValueError names those that have not.
+    Every image must have its caption and every caption its image; a ValueError names those that have not. With `size` the
+    images are reduced to it (see `ImageFiles`).
     """
     found = picture_files(folder)
     listed = _listed(folder, found)
     if listed is None and captions is None:
-        return FolderSamples(images=ImageFiles(found), captions=None)
+        return FolderSamples(images=ImageFiles(found, size), captions=None)
     if listed is None:
         _require_unique([file.stem for file in found], f"{folder}: image names")
         listed = pd.DataFrame({"caption_id": [file.stem for file in found], "file": found})
@@ -44,7 +48,49 @@ def read_folder(folder: Path, captions: pd.DataFrame | None) -> FolderSamples:
             )
         listed = captions[["caption_id", "caption"]].merge(listed[["caption_id", "file"]], on="caption_id")
     known = listed[["caption_id", "caption"]] if "caption" in listed else None
-    return FolderSamples(images=ImageFiles(listed["file"].tolist()), captions=known)
+    return FolderSamples(images=ImageFiles(listed["file"].tolist(), size), captions=known)
+
+
+def read_folder_by_image(folder: Path, keys: Collection[str], size: int | None = None) -> FolderSamples:
+    """Images of which no more is known than the evaluation image whose caption was drawn; which of its captions, nobody knows.
+
+    A samples.csv with `file, image_id` chooses images; without one all below `folder` count, and are called as the GANs' own
+    code does (`STAMP`), in folders of any depth. An image may have several. `keys` (see `image_keys`) are what evaluation
+    images are called; a ValueError names the files that are called otherwise.
+    """
+    found, path = picture_files(folder), folder / "samples.csv"
+    if path.is_file():
+        listed = _read_listing(path, "image_id")
+        absent = sorted(set(listed["file"]) - set(found))
+        told = {file: (image_id,) for file, image_id in zip(listed["file"], listed["image_id"], strict=True)}
+    else:
+        absent, told = [], {file: _names(file.relative_to(folder)) for file in found}
+    unknown = [file for file, names in told.items() if not any(name in keys for name in names)]
+    problems = [
+        f"{len(files)} {words}: {', '.join(map(str, files[:NUM_NAMED]))}"
+        for files, words in ((absent, "listed and not there"), (unknown, "of no evaluation image"))
+        if files
+    ]
+    if problems:
+        raise ValueError(
+            f"{folder}: {'; '.join(problems)}; a file is called as the evaluation image's is, with or without the stamp of the "
+            "GANs' code, such as COCO_val2014_000000203564_s-1.png (a name that two images share tells neither)"
+        )
+    return FolderSamples(images=ImageFiles(list(told), size), captions=None)
+
+
+def image_keys(pairs: pd.DataFrame) -> set[str]:
+    """What each image of a manifest's rows may be called: its id, its file's stem, or that behind its folder's name.
+
+    What two images could be called names neither.
+    """
+    images = pairs.drop_duplicates("image_id")
+    owners: dict[str, set[str]] = {}
+    for image_id, file, offset in zip(images["image_id"], map(Path, images["file"]), images["offset"], strict=True):
+        names = {image_id} if offset else {image_id, file.stem, f"{file.parent.name}/{file.stem}"}  # behind: in an archive
+        for name in names:
+            owners.setdefault(name, set()).add(image_id)
+    return {name for name, of in owners.items() if len(of) == 1}
 
 
 def picture_files(folder: Path) -> list[Path]:
@@ -72,17 +118,34 @@ def _listed(folder: Path, found: Sequence[Path]) -> pd.DataFrame | None:
     path = folder / "samples.csv"
     if not path.is_file():
         return None
-    listed = pd.read_csv(path, dtype=str, keep_default_na=False)
-    for column in ("caption_id", "file"):
-        if column not in listed:
-            raise ValueError(f"{path}: column {column} is missing (it has: {', '.join(listed.columns)})")
+    listed = _read_listing(path, "caption_id")
     _require_unique(listed["caption_id"], f"{path}: caption_id")
-    listed["file"] = [folder / file for file in listed["file"]]
-    _require_unique(listed["file"], f"{path}: file")
     problems = list(_differences(set(listed["file"]), set(found)))
     if problems:
         raise ValueError(f"{path} does not match its folder: {'; '.join(problems)}")
     return listed
+
+
+def _read_listing(path: Path, column: str) -> pd.DataFrame:
+    """A samples.csv with `file`, once each and below its folder, and `column`."""
+    listed = pd.read_csv(path, dtype=str, keep_default_na=False)
+    for name in (column, "file"):
+        if name not in listed:
+            hint = "; image ids alone are match: image_id" if name == "caption_id" and "image_id" in listed else ""
+            raise ValueError(f"{path}: column {name} is missing (it has: {', '.join(listed.columns)}){hint}")
+    listed["file"] = [path.parent / file for file in listed["file"]]
+    _require_unique(listed["file"], f"{path}: file")
+    return listed
+
+
+def _names(file: Path) -> tuple[str, ...]:
+    """What a picture's path may say of its image: "a/b/KEY_s-1.png" -> KEY, b/KEY, a/b/KEY, and all three with the stamp."""
+    bare = file.name
+    while Path(bare).suffix.lower() in SUFFIXES:
+        bare = Path(bare).stem
+    parents = file.parent.parts
+    folders = ["/".join(parents[start:]) for start in range(len(parents) + 1)]
+    return tuple(f"{folder}/{name}".lstrip("/") for name in {bare, STAMP.sub("", bare)} for folder in folders)
 
 
 def _differences(listed: set[Path], found: set[Path]) -> Iterator[str]:

@@ -9,23 +9,29 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from dalle.data.images import evaluation_crop
+
 NUM_NAMED = 5  # problems in one message
 PNG_BIT_DEPTH = 24  # the byte of a PNG that says how many bits a channel has
 KEPT_BYTES = 2**30  # of pixels: 5,000 pictures of 256 x 256
 
 
 class ImageFiles:
-    """Image files of one size as an array (N, H, W, 3) uint8.
+    """Image files of one size as an array (N, H, W, 3) uint8; with `size`, reduced to it as the reference is.
 
-    Up to `KEPT_BYTES` of pixels are held in memory, so that a sweep over radii decodes them once; more are read where they
-    are indexed.
+    Smaller ones are refused: what an enlargement adds is nobody's model. `file_size` is the side they have on disk. Up to
+    `KEPT_BYTES` of pixels are held in memory, so that a sweep over radii decodes them once; more are read where they are
+    indexed.
     """
 
-    def __init__(self, files: Sequence[Path]) -> None:
+    def __init__(self, files: Sequence[Path], size: int | None = None) -> None:
         self.files = list(files)
-        width, height = check_pictures(self.files)
-        self.shape = (len(self.files), height, width, 3)
-        self._kept = _read_all(self.files) if math.prod(self.shape) <= KEPT_BYTES else None
+        self.file_size = check_pictures(self.files)[0]
+        self._size = size or self.file_size
+        if self.file_size < self._size:
+            raise ValueError(f"{self.files[0]}: is {self.file_size} pixels wide, and would be enlarged to {size}")
+        self.shape = (len(self.files), self._size, self._size, 3)
+        self._kept = self._read(self.files) if math.prod(self.shape) <= KEPT_BYTES else None
 
     def __len__(self) -> int:
         return len(self.files)
@@ -33,8 +39,15 @@ class ImageFiles:
     def __getitem__(self, rows: np.ndarray | slice) -> np.ndarray:
         if self._kept is not None:
             return self._kept[rows]
-        chosen = self.files[rows] if isinstance(rows, slice) else [self.files[row] for row in rows]
-        return np.stack([read_picture(file) for file in chosen])
+        return self._read(self.files[rows] if isinstance(rows, slice) else [self.files[row] for row in rows])
+
+    def _read(self, files: Sequence[Path]) -> np.ndarray:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return np.stack(list(pool.map(self._read_one, files)))
+
+    def _read_one(self, file: Path) -> np.ndarray:
+        picture = read_picture(file)
+        return picture if self._size == self.file_size else evaluation_crop(picture, self._size)
 
 
 def check_pictures(files: Sequence[Path]) -> tuple[int, int]:
@@ -65,11 +78,6 @@ def read_picture(path: Path) -> np.ndarray:
             return np.asarray(image.convert("RGB"))
     except OSError as error:
         raise ValueError(f"{path}: cannot be read as an image: {error}") from None
-
-
-def _read_all(files: Sequence[Path]) -> np.ndarray:
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return np.stack(list(pool.map(read_picture, files)))
 
 
 def _size_or_problem(file: Path) -> tuple[int, int] | str:

@@ -53,10 +53,11 @@ class Samples:
     subsets: np.ndarray
 
     @classmethod
-    def single(cls, model: str, images: Images) -> Self:
-        """One image a caption, chosen among none."""
+    def single(cls, model: str, images: Images, candidates: int = 1) -> Self:
+        """One image a caption: the only one, or the best of so many, of which the others are not at hand."""
         winners = np.arange(len(images))[:, None]
-        return cls(model=model, images=images, winners=winners, sweep=(1,), subsets=np.empty((0, *winners.shape), np.int64))
+        none = np.empty((0, *winners.shape), np.int64)
+        return cls(model=model, images=images, winners=winners, sweep=(candidates,), subsets=none)
 
     @classmethod
     def ranked(cls, model: str, found: RerankedSamples) -> Self:

@@ -7,6 +7,7 @@ from dalle.report.human_votes import vote_findings
 from dalle.report.overlaps import overlap_finding
 from dalle.report.page import Table
 from dalle.report.results import Results
+from dalle.report.rivals import chance_finding, finetuning_finding, gap_findings, gap_sentences
 
 HEADER = ("the paper", "measured here", "as in the paper?")
 Finding = tuple[str, str, str]
@@ -25,6 +26,7 @@ def summary(results: Results) -> str:
         sentences.append(f"The prior ends at {loss:.3f} nats an image token on held-out pairs.")
     for domain in results.domains:
         sentences.extend(_reranking_sentence(results, domain))
+        sentences.extend(gap_sentences(results, domain))
     sentences.extend(completion_sentences(results))
     return " ".join(sentences)
 
@@ -41,7 +43,9 @@ def findings(results: Results) -> Table:
         rows.extend(filter(None, [overlap_finding(results, domain)]))
         rows.extend(_overlap(results, domain))
         rows.extend(_composition(results, domain))
-    rows.extend(_specialised_domain(results))
+        rows.extend(finetuning_finding(results, domain))
+        rows.extend(chance_finding(results, domain))
+    rows.extend(gap_findings(results) or _specialised_domain(results))
     rows.extend(completion_findings(results))
     rows.extend(vote_findings(results))
     return Table(header=HEADER, rows=rows)

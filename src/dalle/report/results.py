@@ -72,10 +72,10 @@ class Results:
         return FEATURES.get(name, name)
 
     def baselines(self, domain: str) -> list[str]:
-        """Other text-to-image models that were scored, in alphabetical order."""
+        """Others' text-to-image models that were scored, in alphabetical order."""
         table = self.evaluation
         models = table[(table["domain"] == domain) & (table["metric"] == "fid")]["model"]
-        return sorted(set(models) - {"dalle", "dvae", "real"})
+        return sorted(set(models) - {"dalle", "dalle_finetuned", "dvae", "real"})
 
 
 def flattened(metrics: Mapping[str, object], prefix: str = "") -> dict[str, float]:

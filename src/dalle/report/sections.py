@@ -11,13 +11,13 @@ from dalle.report.frames import BLURS, METRICS, only_value
 from dalle.report.human_votes import vote_figure_words, vote_words
 from dalle.report.overlaps import overlap_figure_words, overlap_words
 from dalle.report.page import Origin, PageFigure, Section
-from dalle.report.results import Results
+from dalle.report.results import Results, flattened
 from dalle.report.tables import filtering, final_scores, stages
 
 FIGURES = (
     "miniature_world", "filter_examples", "reconstructions", "train_dvae", "attention_masks", "train_prior", "train_clip",
-    "samples", "memorisation", "best_of", "rerank_curves", "caption_accuracy", "completion", "human_evaluation", "overlap",
-    "train_detector", "blur_curves", "published_numbers",
+    "finetune_prior", "samples", "memorisation", "best_of", "rerank_curves", "caption_accuracy", "completion",
+    "human_evaluation", "overlap", "train_detector", "blur_curves", "published_numbers",
 )  # fmt: skip
 Files = Mapping[str, Path]
 
@@ -43,7 +43,7 @@ def page_sections(
         Section(title="Samples", figures=some("samples", "memorisation")),
         Section(title="Filtering", tables=dropped, figures=some("filter_examples")),
         Section(title="Images as codes", figures=some("reconstructions", "train_dvae")),
-        Section(title="The prior", figures=some("attention_masks", "train_prior")),
+        Section(title="The prior", figures=some("attention_masks", "train_prior", "finetune_prior")),
         Section(title="Reranking", figures=some("train_clip", "best_of", "rerank_curves", "caption_accuracy")),
         Section(title="Image-to-image", figures=some("completion")),
         Section(title="Human evaluation", text=vote_words(results), figures=some("human_evaluation")),
@@ -97,6 +97,10 @@ def _words(name: str, domain: str, results: Results) -> tuple[str, str]:
         ),
         "train_dvae": ("Training the dVAE (Appendix A.2)", "Losses, validation with averaged parameters, and the schedules."),
         "train_prior": ("Training the prior (Appendix B.2)", "Loss by kind of token, and the step size."),
+        "finetune_prior": (
+            f"Fine-tuning the prior on the training split{where} (left open in 3.1)",
+            "The prior goes on with this domain's own pairs; held-out are images of this split, none of those it is judged on.",
+        ),
         "train_detector": (
             "Training the detector of copies (3.2)",
             "Held-out pictures and an altered copy of each: how many copies are nearest to their own picture, and the lowest "
@@ -109,7 +113,8 @@ def _words(name: str, domain: str, results: Results) -> tuple[str, str]:
         ),
         "samples": (
             f"Samples for the captions{where} (the paper's Fig. 3 and 8)",
-            "The same captions for every row; the first ones of the evaluation, nothing picked by hand.",
+            "The same captions for every row: the first ones of a random order that the seed alone decides. Nothing is picked, "
+            "neither captions nor images.",
         ),
         "best_of": (
             f"The best of N candidates{where} (the paper's Fig. 6)",
@@ -148,9 +153,17 @@ def _measured_words(name: str, domain: str, results: Results) -> tuple[str, str]
     return (
         f"FID and Inception score against blur on {results.name(domain)} (the paper's Fig. 9{'b' if domain == 'cub' else 'a'})",
         f"{over}, DALL-E best of {candidates}; {BLURS.get(kind, kind)}; bands are one standard deviation each way"
-        f"{_dashed(table, domain)}. {'' if domain in results.names else 'Below, in panels of their own, published numbers. '}"
+        f"{_dashed(table, domain)}. {_reduced(domain, results)}"
+        f"{'' if domain in results.names else 'Below, in panels of their own, published numbers. '}"
         "FID at this number of images is biased upwards, the same for all models: compare within the figure only.",
     )
+
+
+def _reduced(domain: str, results: Results) -> str:
+    """Said of models whose pictures were larger than what is evaluated."""
+    metrics = flattened(results.metrics.get(f"evaluate-{domain}", {}))
+    sides = {key.removeprefix("pixels/"): side for key, side in metrics.items() if key.startswith("pixels/")}
+    return "".join(f"The pictures of {model} were reduced from {side:.0f} pixels a side. " for model, side in sides.items())
 
 
 def _ceiling(domain: str, results: Results) -> str:

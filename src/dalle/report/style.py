@@ -1,9 +1,10 @@
 """How every figure looks: sizes, inks, and colours that always mean the same model."""
 
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import matplotlib.style
 import numpy as np
@@ -79,6 +80,7 @@ class ModelStyle:
 # Okabe and Ito's palette, which stays apart under every common colour blindness
 MODELS = {
     "dalle": ModelStyle(label="DALL-E", colour="#0072b2", marker="o"),
+    "dalle_finetuned": ModelStyle(label="DALL-E, fine-tuned", colour="#0a3d7a", marker="P"),
     "dvae": ModelStyle(label="dVAE reconstructions", colour="#009e73", marker="D"),
     "real": ModelStyle(label="real images", colour="#57606a", marker="s"),
     "clip": ModelStyle(label="CLIP", colour="#8250a8", marker="h"),
@@ -88,10 +90,11 @@ MODELS = {
 }
 SPARE = (("#3b9fd4", "p"), ("#8f6b4f", ">"), ("#6a7f1e", "d"), ("#a0475d", "*"))
 SAME_MODEL = {"dfgan": "df_gan", "dmgan": "dm_gan", "attngan": "attn_gan", "reference": "real"}
+TEXT_ENCODERS = {"clip": "CLIP", "damsm": "DAMSM"}
 
 
-def model_styles(names: Iterable[str]) -> dict[str, ModelStyle]:
-    """A style for each name; models unknown here get spare colours in alphabetical order."""
+def model_styles(names: Iterable[str], labels: Mapping[str, str] = MappingProxyType({})) -> dict[str, ModelStyle]:
+    """A style for each name; models unknown here get spare colours in alphabetical order. `labels` are other labels by name."""
     styles, num_unknown = {}, 0
     for name in sorted(set(names)):
         key = name.lower().replace("-", "_")
@@ -102,7 +105,13 @@ def model_styles(names: Iterable[str]) -> dict[str, ModelStyle]:
             colour, marker = SPARE[num_unknown % len(SPARE)]
             styles[name] = ModelStyle(label=name, colour=colour, marker=marker)
             num_unknown += 1
-    return styles
+    return {name: replace(style, label=labels.get(name, style.label)) for name, style in styles.items()}
+
+
+def dfgan_label(text_encoder: str | None) -> str:
+    """The DF-GAN that is trained here, with what it reads captions by; None: that is not known."""
+    label = MODELS["df_gan"].label
+    return f"{label}, {TEXT_ENCODERS.get(text_encoder, text_encoder)} text" if text_encoder else label
 
 
 def tint(colour: str, strength: float) -> tuple[float, float, float]:

@@ -23,6 +23,8 @@ STAGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "train_clip": ("the model that reranks", ("valid/loss", "valid/retrieval_top1")),
     "sample": ("candidates for every caption", ("images/total",)),
     "rerank": ("winners for every N", ()),
+    "finetune_prior": ("the prior after training on a domain's own pairs", ("before/image_loss", "valid/image_loss")),
+    "sample_finetuned": ("the winners of the fine-tuned prior", ("images/total",)),
     "complete": ("pictures completed from their top", ("success/dalle_best_of_1", "success/dvae", "pictures/total")),
     "evaluate": ("scores", ()),
     "tally_votes": ("votes on pairs of pictures, checked and tallied", ("votes/simulated", "votes/counted", "votes/dropped")),
@@ -67,7 +69,7 @@ def final_scores(results: Results) -> Table:
             mine = best[best["model"] == name]
             first = mine[mine["metric"].isin(("fid", shown[0]))].iloc[:1]
             images = f"{first['num_samples'].iloc[0]:.0f}" if len(first) else "–"
-            candidates = f"{mine['candidates'].fillna(1).iloc[0]:.0f}" if name == "dalle" else "–"
+            candidates = f"{mine['candidates'].fillna(1).iloc[0]:.0f}" if name.startswith("dalle") else "–"
             rows.append((domain, style.label, candidates, images, *(_score(mine, metric) for metric in shown)))
     labels = [f"{METRICS[metric].label} {METRICS[metric].note[0]}" for metric in shown]
     header = ("domain", "model", "best of", "images", *labels)

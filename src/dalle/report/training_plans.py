@@ -27,6 +27,11 @@ class TrainingPlan:
         )
 
 
+LOSSES_OF_A_PRIOR = {
+    "Loss | weighted": ("train/loss", "valid/loss"),
+    "Image tokens | nats each": ("train/image_loss", "valid/image_loss"),
+    "Text tokens | nats each": ("train/text_loss", "valid/text_loss"),
+}
 STEP_SIZE = {"step size": "schedule/learning_rate"}
 PLANS = {
     "train_dvae": TrainingPlan(
@@ -43,11 +48,7 @@ PLANS = {
     "train_prior": TrainingPlan(
         title="Training the prior",
         model="dalle",
-        groups={
-            "Loss | weighted": ("train/loss", "valid/loss"),
-            "Image tokens | nats each": ("train/image_loss", "valid/image_loss"),
-            "Text tokens | nats each": ("train/text_loss", "valid/text_loss"),
-        },
+        groups=LOSSES_OF_A_PRIOR,
         schedules=STEP_SIZE,
     ),
     "train_clip": TrainingPlan(
@@ -70,3 +71,7 @@ PLANS = {
         schedules=STEP_SIZE,
     ),
 }
+# a stage for each domain, so its curves are in files of their own
+FINETUNING = TrainingPlan(
+    title="Fine-tuning the prior", model="dalle_finetuned", groups=LOSSES_OF_A_PRIOR, schedules=STEP_SIZE
+)

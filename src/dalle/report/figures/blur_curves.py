@@ -1,5 +1,8 @@
 """FID and Inception score when the finest detail is blurred away on both sides (the paper's Figures 9a and 9b)."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -25,12 +28,21 @@ LEFT, PLOT_WIDTH, PLOT_HEIGHT, PITCH = 42, 268, 250, 434
 
 
 @styled
-def blur_curves(frame: pd.DataFrame, domain: str, *, dataset: str, reference_size: int, published: bool) -> Figure:
+def blur_curves(
+    frame: pd.DataFrame,
+    domain: str,
+    *,
+    dataset: str,
+    reference_size: int,
+    published: bool,
+    labels: Mapping[str, str] = MappingProxyType({}),
+) -> Figure:
     """A panel a metric, a line a model, from the tidy evaluation table; `dataset` names the data in words.
 
     Radii are pixels of a picture `reference_size` wide, evenly spaced. Each model is shown at its largest number of
     candidates, all at one number of images. Dashed lines leave out the reference images that also occur in the training set,
-    where the table has them. With `published`, what was published of the domain stands below, in panels of its own.
+    where the table has them. With `published`, what was published of the domain stands below, in panels of its own. `labels`
+    are names of models that say more than usual.
     """
     rows = domain_rows(frame, domain)
     features = only_value(metric_rows(rows, "fid"), "features")
@@ -51,7 +63,7 @@ def blur_curves(frame: pd.DataFrame, domain: str, *, dataset: str, reference_siz
         axes = sheet.plot(
             x, HEADER + 32, PLOT_WIDTH, PLOT_HEIGHT, title=METRICS[metric].label, note=METRICS[metric].note
         )
-        _panel(axes, rows[rows["metric"] == metric], radii)
+        _panel(axes, rows[rows["metric"] == metric], radii, labels)
         axes.set_xlabel(f"blur radius (pixels of {reference_size})")
     blur = only_value(rows[rows["blur_radius"] > 0], "blur_kind")
     sheet.text(MARGIN, height - MARGIN, _legend(rows, BLURS.get(blur, blur)), size=NOTE, colour=MUTED)
@@ -74,8 +86,8 @@ def _legend(rows: pd.DataFrame, blur: str) -> str:
     return " · ".join(parts)
 
 
-def _panel(axes: Axes, rows: pd.DataFrame, radii: list[float]) -> None:
-    styles = model_styles(rows["model"])
+def _panel(axes: Axes, rows: pd.DataFrame, radii: list[float], names: Mapping[str, str]) -> None:
+    styles = model_styles(rows["model"], names)
     labels = []
     for name in styles:
         for reference in ("no_overlap", "all"):

@@ -12,16 +12,19 @@ from dalle.report.style import MODELS, MUTED, NOTE, model_styles, points, styled
 
 PLOT_WIDTH, PLOT_HEIGHT = 620, 260
 SPLITS = {"all": "all captions", "heldout": "held-out combinations"}
-MODEL = "dalle"
+MODEL, SHUFFLED = "dalle", "caption_accuracy_shuffled"
+CEILINGS = ("real", "dvae")
 
 
 @styled
 def caption_accuracy(frame: pd.DataFrame, domain: str, *, dataset: str) -> Figure:
     """Accuracy against N for all captions and for held-out (shape, colour) combinations, with their intervals.
 
-    Other models with this metric (real images, dVAE reconstructions) are drawn as levels: what the reader itself reaches.
+    Other models with this metric are drawn as levels: real images and dVAE reconstructions, which is what the reader itself
+    reaches, and with their intervals other text-to-image models. A dotted level is chance, where it was measured.
     """
-    rows = metric_rows(domain_rows(frame, domain), "caption_accuracy")
+    everything = domain_rows(frame, domain)
+    rows = metric_rows(everything, "caption_accuracy")
     ours = rows[rows["model"] == MODEL]
     if ours.empty:
         raise ValueError(f"evaluation table: no 'caption_accuracy' rows for model '{MODEL}'")
@@ -33,6 +36,7 @@ def caption_accuracy(frame: pd.DataFrame, domain: str, *, dataset: str) -> Figur
     axes = sheet.plot(MARGIN + 48, HEADER + 32, PLOT_WIDTH, PLOT_HEIGHT, title=words.label, note=words.note)
     labels = [_split(axes, ours, split) for split in splits]
     labels += _levels(axes, rows[(rows["model"] != MODEL) & (rows["reference"] == "all")], ours["candidates"])
+    labels += _chance(axes, everything[everything["metric"] == SHUFFLED], ours["candidates"])
     axes.set_xscale("log", base=2)
     axes.set_xticks(sorted(set(ours["candidates"])))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:g}"))
@@ -42,16 +46,31 @@ def caption_accuracy(frame: pd.DataFrame, domain: str, *, dataset: str) -> Figur
     axes.margins(x=0.02)
     axes.set_xlabel("N, candidates a caption (the best by CLIP is read)")
     label_ends(axes, labels)
-    sheet.text(MARGIN, sheet.height - MARGIN, " · ".join(["shaded: 95 % Wilson interval", *numbers]), size=NOTE, colour=MUTED)
+    notes = ["shaded: 95 % Wilson interval", *numbers]
+    if (everything["metric"] == SHUFFLED).any():
+        notes.append("dotted: the same images beside other images' captions")
+    sheet.text(MARGIN, sheet.height - MARGIN, " · ".join(notes), size=NOTE, colour=MUTED)
     return sheet.figure
 
 
 def _levels(axes: Axes, others: pd.DataFrame, candidates: pd.Series) -> list[EndLabel]:
     labels, ends = [], [candidates.min(), candidates.max()]
     for name, style in model_styles(others["model"]).items():
-        value = others[others["model"] == name]["value"].iloc[0]
+        row = others[others["model"] == name].iloc[0]
+        value = row["value"]
         axes.plot(ends, [value, value], color=style.colour, linewidth=points(1.5), zorder=1.8)
+        if name not in CEILINGS:
+            band(axes, ends, [row["low"]] * 2, [row["high"]] * 2, style.colour)
         labels.append(EndLabel(text=f"{style.label} {value:.1%}", colour=style.colour, x=ends[1], y=value))
+    return labels
+
+
+def _chance(axes: Axes, rows: pd.DataFrame, candidates: pd.Series) -> list[EndLabel]:
+    labels, ends = [], [candidates.min(), candidates.max()]
+    for name, style in model_styles(rows["model"]).items():
+        value = rows[rows["model"] == name]["value"].iloc[0]
+        axes.plot(ends, [value, value], color=style.colour, linewidth=points(1.5), linestyle=(0, (1, 2)), zorder=1.8)
+        labels.append(EndLabel(text=f"{style.label}, chance {value:.1%}", colour=style.colour, x=ends[1], y=value))
     return labels
 
 

@@ -23,7 +23,7 @@ def samples(captions: Sequence[str], rows: Mapping[str, np.ndarray], *, dataset:
     split = {name: name.partition(", ") for name in rows}
     return picture_grid(
         f"Samples for captions of {dataset}",
-        "each column one caption, each row one source · captions taken in order, images not picked by hand",
+        "each column one caption, each row one model · the first captions of a seeded random order, nothing picked",
         captions,
         [PictureRow(name=split[name][0], remark=split[name][2], images=images) for name, images in rows.items()],
     )
