@@ -79,7 +79,7 @@ class Generator(nn.Module):
 
 
 class UpBlock(nn.Module):
-    """Twice the side; two convolutions, each behind a fusion with the condition, beside a shortcut (1 x 1 if channels change)."""
+    """Twice the side; two convolutions behind fusions with the condition, beside a shortcut (1 x 1 where channels change)."""
 
     def __init__(self, channels: int, out_channels: int, condition_size: int) -> None:
         super().__init__()
