@@ -53,7 +53,7 @@ from dalle.report.rivals import FINETUNED
 from dalle.report.sections import page_sections
 from dalle.report.style import dfgan_label, model_styles, save_figure
 from dalle.report.tables import filter_counts
-from dalle.report.training_plans import FINETUNING, PLANS
+from dalle.report.training_plans import DFGAN, FINETUNING, PLANS
 from harness.lineage import is_record
 from harness.params import flatten, read_yaml
 from harness.params_tree import Params
@@ -96,6 +96,8 @@ class Evidence:
         stages += ["train_detector", "complete", "tally_votes"]
         tuned = [f"finetune_prior-{domain}" for domain in params.finetune_prior.domains]
         stages += tuned + [f"sample_finetuned-{domain}" for domain in params.finetune_prior.domains]
+        gans = [f"train_baseline-{model}-{domain}" for model in params.baselines for domain in params.domains]
+        stages += gans + [stage.replace("train", "sample") for stage in gans]
         metrics = {stage: json.loads((METRICS / f"{stage}.json").read_text()) for stage in stages}
         tables, own = [read_rows(METRICS / f"evaluate-{domain}.csv") for domain in params.domains], own_folders()
         asked = params.human_eval
@@ -108,7 +110,7 @@ class Evidence:
                 names={domain: own[domain] for domain in params.domains if domain in own},
                 compared=Compared(asked.model, asked.rival, _dataset_name(params, asked.domain, own)),
             ),
-            curves={stage: pd.read_csv(f"reports/curves/{stage}.csv") for stage in (*PLANS, *tuned)},
+            curves={stage: pd.read_csv(f"reports/curves/{stage}.csv") for stage in (*PLANS, *tuned, *gans)},
             reranked={domain: read_reranked(Path(f"reranked/{domain}")) for domain in params.domains},
             rivals={domain: rival_samples(params, domain, read_captions(domain), root) for domain in params.domains},
             completions=read_completions(Path("completions")),
@@ -186,18 +188,17 @@ def _figures(evidence: Evidence) -> dict[str, Callable[[], Figure]]:
     }
     if evidence.params.train_prior.kind == "transformer":
         figures["attention_masks"] = _masks
-    for stage, plan in PLANS.items():
-        plan = plan.of(evidence.curves[stage])
-        figures[stage] = lambda stage=stage, plan=plan: training_curves(
-            evidence.curves[stage], plan.groups, plan.schedules, title=plan.title, model=plan.model
+    plans = {stage: (stage, plan) for stage, plan in PLANS.items()}
+    tuned = [f"finetune_prior-{domain}" for domain in evidence.params.finetune_prior.domains]
+    plans |= {stage: (stage, FINETUNING) for stage in tuned}
+    plans |= {f"train_dfgan-{domain}": (f"train_baseline-dfgan-{domain}", DFGAN) for domain in evidence.params.domains}
+    for figure, (stage, plan) in plans.items():
+        curves, plan = evidence.curves[stage], plan.of(evidence.curves[stage])
+        figures[figure] = lambda curves=curves, plan=plan: training_curves(
+            curves, plan.groups, plan.schedules, title=plan.title, model=plan.model
         )
-    for domain in evidence.params.finetune_prior.domains:
-        stage = f"finetune_prior-{domain}"
-        plan = FINETUNING.of(evidence.curves[stage])
-        figures[stage] = lambda stage=stage, plan=plan: training_curves(
-            evidence.curves[stage], plan.groups, plan.schedules, title=plan.title, model=plan.model
-        )
-    table, labels = evidence.results.evaluation, {"dfgan": dfgan_label(text_encoder())}
+    text_encoder = evidence.params.train_baseline.dfgan.text_encoder
+    table, labels = evidence.results.evaluation, {"dfgan": dfgan_label(text_encoder)}
     for domain in evidence.params.domains:
         dataset, published = evidence.dataset(domain), domain not in evidence.results.names
         size = evidence.params.evaluate.blur_reference_size
@@ -279,11 +280,6 @@ def _masks() -> Figure:
     kinds = dict.fromkeys(config.masks)
     masks = {kind: sequence_mask(kind, config.text_length, config.grid_size, config.conv_kernel).numpy() for kind in kinds}
     return attention_masks(masks, config.text_length, config.grid_size)
-
-
-def text_encoder() -> str | None:
-    """What the DF-GAN of this run reads captions by; None where params.yaml does not say."""
-    return flatten(read_yaml(Path("params.yaml"))).get("train_baseline.dfgan.text_encoder")
 
 
 def _samples(evidence: Evidence, domain: str) -> Figure:

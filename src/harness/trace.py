@@ -23,6 +23,7 @@ FIGURE_SOURCES: Mapping[str, tuple[str, ...]] = {
     "attention_masks": ("train_prior",),
     "train_prior": ("train_prior",),
     "finetune_prior": ("finetune_prior@DOMAIN",),
+    "train_dfgan": ("train_baseline@dfgan-DOMAIN",),
     "train_clip": ("train_clip",),
     "train_detector": ("train_detector",),
     "overlap": ("prepare_data", "filter_data", "find_overlap@DOMAIN"),

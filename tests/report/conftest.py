@@ -61,9 +61,11 @@ def curves():
     steps = np.arange(60)
     valid = np.where(steps % 20 == 19, 1.0, np.nan)
     columns = ("psnr_db", "codebook_used", "elbo_relaxed", "elbo_true", "loss", "text_loss", "image_loss", "retrieval_top1",
-               "top1", "suggested_threshold")
+               "top1", "suggested_threshold", "matching", "mismatching", "fake")
     frame = pd.DataFrame({"step": steps, "train/loss": 5 / (1 + steps), "train/text_loss": 3 / (1 + steps)})
     frame["train/image_loss"] = 4 / (1 + steps)
+    for index, name in enumerate(("matching", "mismatching", "fake", "penalty")):
+        frame[f"train/{name}"] = index + steps / 60
     for index, name in enumerate((*columns, "retrieval_top5")):
         frame[f"valid/{name}"] = valid * (index + steps / 60)
     for name in ("beta", "tau", "learning_rate"):

@@ -30,7 +30,7 @@ from dalle.report.figures.training_curves import training_curves
 from dalle.report.legend import Candidate
 from dalle.report.sheet import MARGIN
 from dalle.report.style import DEVICE_SCALE, MODELS, WIDTH, dfgan_label, save_figure
-from dalle.report.training_plans import PLANS
+from dalle.report.training_plans import DFGAN, PLANS
 
 
 def row_mask(text_length, grid_size):
@@ -195,7 +195,7 @@ def draw(name, evaluation, images, captions, curves):
     rules = ["too_short", "undecodable"]
     counts = pd.DataFrame({"rule": rules, "words": "in words", "dropped": [30, 2], "left": [970, 968], "precision": [1, 0.9], "recall": [0.8, np.nan]})
     examples = {"too_short": [(images[0][:8], "一 red", "1 word")], "undecodable": [(None, "a star", "truncated")] * 5}
-    plan = PLANS.get(name)
+    plan = {**PLANS, "train_dfgan": DFGAN}.get(name)
     draws = {
         "reconstructions": lambda: reconstructions(images, images[::-1], np.linspace(18, 25, 16)),
         "samples": lambda: samples(captions[:8], {"Validation": images[:8], "DALL-E, best of 8": images[8:]}, dataset="tests"),
@@ -267,6 +267,7 @@ FIGURES = {
     "train_dvae": ("Loss", "PSNR", "Codebook used", "β", "τ", "step size", "60 updates"),
     "train_prior": ("Image tokens", "Text tokens", "train", "valid"),
     "train_clip": ("Retrieval", "top1", "top5"),
+    "train_dfgan": ("Training DF-GAN", "held-out pairs", "mismatching", "fake", "Gradient penalty"),
     "train_detector": ("InfoNCE", "Altered copies", "share found first", "Threshold", "step size"),
     "votes": ("Human evaluation: DALL-E against DF-GAN on tests", "60 captions", "5/5", "0/5", "no majority", "58.3%",
               "neither", "two raters agree in 65%", "Krippendorff's α 0.65", "48 do not", "left chosen in 51.2%", "90.0", "93.3",

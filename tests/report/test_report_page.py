@@ -68,7 +68,7 @@ def figure_files(folder):
     names = []
     for name in FIGURES:
         per_domain = name in ("samples", "memorisation", "best_of", "rerank_curves", "caption_accuracy", "blur_curves",
-                               "overlap", "finetune_prior")
+                               "overlap", "finetune_prior", "train_dfgan")
         names.extend([f"{name}-coco", f"{name}-cub"] if per_domain else [name])
     for name in names:
         save_figure(Sheet(80, name, "").figure, folder / f"{name}.png")

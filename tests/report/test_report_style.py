@@ -34,7 +34,7 @@ def test_a_model_looks_the_same_under_all_its_spellings_and_company():
 
 
 def test_a_label_may_say_more_and_the_dfgan_s_says_what_it_reads_captions_by():
-    assert dfgan_label(None) == "DF-GAN" and dfgan_label("clip") == "DF-GAN, CLIP text" and dfgan_label("damsm") == "DF-GAN, DAMSM text"
+    assert dfgan_label("clip") == "DF-GAN, CLIP text" and dfgan_label("damsm") == "DF-GAN, DAMSM text"
     styles = model_styles(["dfgan", "dalle"], {"dfgan": dfgan_label("clip")})
     assert styles["dfgan"].label == "DF-GAN, CLIP text" and styles["dfgan"].colour == MODELS["df_gan"].colour
     assert styles["dalle"] == MODELS["dalle"] and MODELS["df_gan"].label == "DF-GAN"

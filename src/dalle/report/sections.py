@@ -17,7 +17,7 @@ from dalle.report.tables import filtering, final_scores, stages
 FIGURES = (
     "miniature_world", "filter_examples", "reconstructions", "train_dvae", "attention_masks", "train_prior", "train_clip",
     "finetune_prior", "samples", "memorisation", "best_of", "rerank_curves", "caption_accuracy", "completion",
-    "human_evaluation", "overlap", "train_detector", "blur_curves", "published_numbers",
+    "train_dfgan", "human_evaluation", "overlap", "train_detector", "blur_curves", "published_numbers",
 )  # fmt: skip
 Files = Mapping[str, Path]
 
@@ -46,6 +46,7 @@ def page_sections(
         Section(title="The prior", figures=some("attention_masks", "train_prior", "finetune_prior")),
         Section(title="Reranking", figures=some("train_clip", "best_of", "rerank_curves", "caption_accuracy")),
         Section(title="Image-to-image", figures=some("completion")),
+        Section(title="The rival", figures=some("train_dfgan")),
         Section(title="Human evaluation", text=vote_words(results), figures=some("human_evaluation")),
         Section(
             title="Overlap with the training set", text=overlap_words(results), figures=some("overlap", "train_detector")
@@ -100,6 +101,11 @@ def _words(name: str, domain: str, results: Results) -> tuple[str, str]:
         "finetune_prior": (
             f"Fine-tuning the prior on the training split{where} (left open in 3.1)",
             "The prior goes on with this domain's own pairs; held-out are images of this split, none of those it is judged on.",
+        ),
+        "train_dfgan": (
+            f"Training DF-GAN on the training split{where} (3.1)",
+            "Mean scores of the discriminator, which wants real pictures under their own captions above 1, under others' captions "
+            "and generated pictures below -1; held-out are pictures of this split, none of those it is judged on.",
         ),
         "train_detector": (
             "Training the detector of copies (3.2)",

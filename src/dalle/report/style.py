@@ -108,10 +108,9 @@ def model_styles(names: Iterable[str], labels: Mapping[str, str] = MappingProxyT
     return {name: replace(style, label=labels.get(name, style.label)) for name, style in styles.items()}
 
 
-def dfgan_label(text_encoder: str | None) -> str:
-    """The DF-GAN that is trained here, with what it reads captions by; None: that is not known."""
-    label = MODELS["df_gan"].label
-    return f"{label}, {TEXT_ENCODERS.get(text_encoder, text_encoder)} text" if text_encoder else label
+def dfgan_label(text_encoder: str) -> str:
+    """The DF-GAN that is trained here, with what it reads captions by."""
+    return f"{MODELS['df_gan'].label}, {TEXT_ENCODERS.get(text_encoder, text_encoder)} text"
 
 
 def tint(colour: str, strength: float) -> tuple[float, float, float]:

@@ -23,6 +23,8 @@ STAGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "train_clip": ("the model that reranks", ("valid/loss", "valid/retrieval_top1")),
     "sample": ("candidates for every caption", ("images/total",)),
     "rerank": ("winners for every N", ()),
+    "train_baseline": ("a GAN on a domain's own pairs", ("valid/matching", "valid/mismatching", "valid/fake")),
+    "sample_baseline": ("the GAN's picture for every caption", ("images/total",)),
     "finetune_prior": ("the prior after training on a domain's own pairs", ("before/image_loss", "valid/image_loss")),
     "sample_finetuned": ("the winners of the fine-tuned prior", ("images/total",)),
     "complete": ("pictures completed from their top", ("success/dalle_best_of_1", "success/dvae", "pictures/total")),

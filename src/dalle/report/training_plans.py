@@ -71,7 +71,17 @@ PLANS = {
         schedules=STEP_SIZE,
     ),
 }
-# a stage for each domain, so its curves are in files of their own
+# a stage for each domain, so their curves are in files of their own
 FINETUNING = TrainingPlan(
     title="Fine-tuning the prior", model="dalle_finetuned", groups=LOSSES_OF_A_PRIOR, schedules=STEP_SIZE
+)
+DFGAN = TrainingPlan(
+    title="Training DF-GAN",
+    model="df_gan",
+    groups={
+        "The discriminator's scores | in training": ("train/matching", "train/mismatching", "train/fake"),
+        "The same | held-out pairs": ("valid/matching", "valid/mismatching", "valid/fake"),
+        "Gradient penalty | k = 2, p = 6": ("train/penalty",),
+    },
+    schedules={},
 )
