@@ -104,8 +104,8 @@ def _words(name: str, domain: str, results: Results) -> tuple[str, str]:
         ),
         "train_dfgan": (
             f"Training DF-GAN on the training split{where} (3.1)",
-            "Mean scores of the discriminator, which wants real pictures under their own captions above 1, under others' captions "
-            "and generated pictures below -1; held-out are pictures of this split, none of those it is judged on.",
+            "Mean scores of the discriminator, which wants real pictures above 1 under their own captions, and below -1 under "
+            "others' captions, as generated ones; held-out are pictures of this split, none of those it is judged on.",
         ),
         "train_detector": (
             "Training the detector of copies (3.2)",
