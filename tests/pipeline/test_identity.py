@@ -22,7 +22,7 @@ def twin(tmp_path_factory) -> Project:
 
 def test_two_runs_from_nothing_are_the_same_bytes(finished, twin):
     first, second = outs(finished), outs(twin)
-    assert len(first) == 45 and {path for path in first if first[path] != second.get(path)} == set()
+    assert len(first) == 66 and {path for path in first if first[path] != second.get(path)} == set()
 
 
 def test_an_ablation_of_beta_redoes_what_depends_on_it_and_nothing_else(twin):
@@ -35,10 +35,12 @@ def test_an_ablation_of_beta_redoes_what_depends_on_it_and_nothing_else(twin):
     kept = set(re.findall(r"Stage '(.+?)' didn't change, skipping", ablated.stdout))
     assert kept == {
         "prepare_data", "filter_data", "train_detector", "find_overlap@coco", "find_overlap@cub", "train_tokenizer", "train_clip",
+        "train_baseline@dfgan-coco", "train_baseline@dfgan-cub", "sample_baseline@dfgan-coco", "sample_baseline@dfgan-cub",
     }  # fmt: skip
     assert ran == {
         "train_dvae", "precompute_tokens", "train_prior", "sample@coco", "sample@cub",
-        "rerank@coco", "rerank@cub", "complete", "evaluate@coco", "evaluate@cub", "report",
+        "rerank@coco", "rerank@cub", "complete", "finetune_prior@cub", "sample_finetuned@cub", "evaluate@coco", "evaluate@cub",
+        "human_eval", "tally_votes", "report",
     }  # fmt: skip
     runs = {stage: json.loads((twin.folder / f"runs/{stage}.json").read_text())["run"] for stage in ("train_dvae", "evaluate-coco")}
     assert outs(twin)["models/dvae"] != before["models/dvae"]
