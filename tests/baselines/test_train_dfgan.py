@@ -141,6 +141,14 @@ def test_noise_is_cut_at_two_deviations():
     assert noise.std() == pytest.approx(0.88 * 0.8796, rel=0.02)
 
 
+def test_the_generator_begins_with_the_mean_colour_of_what_it_is_to_draw(pairs, tmp_path):
+    still = replace(CONFIG, optim=replace(CONFIG.optim, generator_rate=rate(1e-12), updates=1))
+    generator = run(pairs, tmp_path, config=still)[0]
+    # red and blue in equal parts
+    colour = (generator.last.bias.detach().tanh().numpy() + 1) * 127.5
+    assert colour == pytest.approx([125, 30, 125], abs=0.5)
+
+
 def test_too_few_pairs_of_a_split_are_named(pairs, tmp_path):
     with pytest.raises(ValueError, match="0 pairs of split 'valid'"):
         run(pairs[pairs["split"] == "train"].reset_index(drop=True), tmp_path)

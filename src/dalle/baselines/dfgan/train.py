@@ -62,8 +62,6 @@ def train_dfgan(
     trained = sentences[splits["train"]]
     generator.sentence_mean.copy_(torch.from_numpy(trained.mean(axis=0)))
     generator.sentence_spread.copy_(torch.from_numpy(trained.std(axis=0)).clamp_min(1e-6))
-    for network in (generator, discriminator):
-        network.to(options.device, memory_format=torch.channels_last)
     batches = SentenceBatches(
         manifest.iloc[splits["train"]],
         trained,
@@ -75,6 +73,11 @@ def train_dfgan(
     evaluated = {
         name: _fixed_pairs(manifest, sentences, rows, image_size, config.noise_size, seed) for name, rows in splits.items()
     }
+    # from grey the discriminator would tell pictures by their colour alone, which the generator chases until tanh saturates
+    with torch.no_grad():
+        generator.last.bias.copy_(evaluated["train"][0].mean(dim=(0, 2, 3)).clamp(-0.99, 0.99).atanh())
+    for network in (generator, discriminator):
+        network.to(options.device, memory_format=torch.channels_last)
 
     def validate(generator: Generator, discriminator: Discriminator, step: int) -> dict[str, float]:
         if show is not None:
