@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 FILES = ("dvc.yaml", "params.yaml", "pyproject.toml", ".gitignore", ".dvcignore", ".dvc/config")
-PARTS = (*FILES, "presets", "src", "stages", "reports/ablations")
+PARTS = (*FILES, "presets", "src", "stages", "reports/ablations", "reports/human_eval/votes")
 
 
 class Project:
