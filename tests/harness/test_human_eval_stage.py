@@ -19,7 +19,7 @@ from harness.stage import execute
 from stages.human_eval import main
 
 ROOT = Path(__file__).parents[2]
-GAN = "{name: dm_gan, domain: coco, folder: external/gan, match: %s, sha256: '0'}"
+GAN = "{name: dm_gan, domain: coco, folder: external/gan, match: %s, resize: false, sha256: '0'}"
 NUM_CAPTIONS, SIZE = 6, 16
 
 
@@ -38,6 +38,10 @@ def text(*assignments: str) -> str:
         (
             ["human_eval.rival=dm_gan", f"evaluate.external=[{GAN % 'none'}]"],
             "human_eval.rival is dm_gan, which evaluate.external gives match: none: nobody knows which caption",
+        ),
+        (
+            ["human_eval.rival=dm_gan", f"evaluate.external=[{GAN % 'image_id'}]"],
+            "human_eval.rival is dm_gan, which evaluate.external gives match: image_id: nobody knows which caption",
         ),
         (["human_eval.rival=dm_gan", f"evaluate.external=[{GAN % 'caption_id'}]", "human_eval.domain=cub"], "but cub has"),
         (["human_eval.num_pairs=1"], "human_eval: num_pairs must be at least 2, got 1"),
@@ -61,7 +65,7 @@ def workspace(tmp_path):
         (tmp_path / name).symlink_to(ROOT / name)
     assignments = [f"image_size={SIZE}", "run.tracking=false", "human_eval.raters=3"]
     (tmp_path / "params.yaml").write_text(
-        text(*assignments, "domains=[coco]", "complete.source=null", "train_dvae.num_groups=3"), encoding="utf-8"
+        text(*assignments, "domains=[coco]", "finetune_prior.domains=[]", "complete.source=null", "train_dvae.num_groups=3"), encoding="utf-8"
     )
     ids = [f"c{row}" for row in range(NUM_CAPTIONS)]
     captions = pd.DataFrame({"caption_id": ids, "image_id": [f"i{row}" for row in range(NUM_CAPTIONS)]})
