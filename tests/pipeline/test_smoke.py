@@ -50,6 +50,20 @@ def test_every_metric_is_finite(finished):
         assert set(table["model"]) == {"dalle", "dvae", "real", "dfgan"} | tuned
 
 
+def test_a_gan_may_bring_its_own_text_encoder(finished, tmp_path):
+    """Trained before it, kept beside it, and all that its pictures need."""
+    project = copy_of(finished, tmp_path / "project")
+    project.edit("text_encoder: clip", "text_encoder: damsm")
+    done = project.run("dvc", "repro", "sample_baseline@dfgan-coco")
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    model = project.folder / "models/baselines/dfgan-coco"
+    assert {file.name for file in (model / "text_encoder").iterdir()} == {"config.json", "model.safetensors", "words.json"}
+    assert json.loads((model / "config.json").read_text())["sentence_size"] == 32
+    metrics = json.loads((project.folder / "reports/metrics/train_baseline-dfgan-coco.json").read_text())
+    assert metrics["damsm/pairs"] > 1 and math.isfinite(metrics["damsm/loss"])
+    assert len(list((project.folder / "rivals/coco/dfgan/images").iterdir())) == 12
+
+
 def test_a_prior_that_fine_tuning_left_alone_draws_what_sample_drew(finished, tmp_path):
     """By the same random numbers, so that pictures differ by what was learnt and nothing else."""
     project = copy_of(finished, tmp_path / "project")
