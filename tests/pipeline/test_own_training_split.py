@@ -14,6 +14,7 @@ def test_the_training_pairs_are_the_corpus_s_own(project, corpus, evaluated):
     project.edit("  web: miniworld", f"  web: {corpus}")
     project.edit("domains: [coco, cub]", f"domains: [{corpus}]")
     project.edit("  domains: [cub]", "  domains: []")
+    project.edit("  domain: coco", f"  domain: {corpus}")
     finished = project.run("stages.prepare_data")
     assert finished.returncode == 0, finished.stderr
     prepared = project.folder / "data/prepared"
