@@ -19,8 +19,8 @@ from dalle.finetuning.train import FinetunePriorConfig
 from dalle.generation.completion import check_rows
 from dalle.generation.encoding import Codes
 from dalle.generation.sampling import SampleConfig
-from dalle.human_eval.pairs import SheetConfig
 from dalle.human_eval.checks import VoteRules
+from dalle.human_eval.pairs import SheetConfig
 from dalle.human_eval.simulated import SimulatedRaters
 from dalle.miniworld.corpora import MiniworldConfig
 from dalle.overlap.train import TrainDetectorConfig

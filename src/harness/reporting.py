@@ -10,21 +10,17 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from dalle.data.evaluation_captions import evaluation_pairs
 from dalle.data.image_files import load_image
 from dalle.data.images import load_evaluation_images
 from dalle.data.manifest import BOX, iterate_manifest, one_row_per_image, read_manifest
 from dalle.dvae.model import load_dvae
 from dalle.dvae.quality import psnr_db
 from dalle.evaluation.folders import FolderSamples
-from dalle.evaluation.memorisation import read_nearest
-from dalle.evaluation.overlap import planted_overlap
 from dalle.evaluation.samples import RerankedSamples, read_reranked
 from dalle.evaluation.table import read_rows
 from dalle.generation.completed_pictures import Completions, read_completions
 from dalle.generation.decoding import decode_codes
 from dalle.generation.encoding import encode_images
-from dalle.overlap.found import read_found, read_table
 from dalle.prior.kinds import load_prior
 from dalle.prior.masks import sequence_mask
 from dalle.report.ablations import ablations_section, read_ablations
@@ -36,11 +32,7 @@ from dalle.report.figures.caption_accuracy import caption_accuracy
 from dalle.report.figures.completion import completion
 from dalle.report.figures.filter_examples import Example, filter_examples
 from dalle.report.figures.human_evaluation import human_evaluation
-from dalle.report.figures.memorisation import COLUMNS as NUM_COLUMNS
-from dalle.report.figures.memorisation import Band, memorisation
 from dalle.report.figures.miniature_world import miniature_world
-from dalle.report.figures.overlap import COLUMNS as NUM_NEAREST
-from dalle.report.figures.overlap import OverlapBand, overlap
 from dalle.report.figures.published_numbers import published_numbers
 from dalle.report.figures.reconstructions import reconstructions
 from dalle.report.figures.rerank_curves import rerank_curves
@@ -55,6 +47,7 @@ from dalle.report.style import dfgan_label, model_styles, save_figure
 from dalle.report.tables import filter_counts
 from dalle.report.training_plans import DFGAN, FINETUNING, PLANS
 from harness.lineage import is_record
+from harness.nearest_figures import memorisation_figure, overlap_figure
 from harness.params import flatten, read_yaml
 from harness.params_tree import Params
 from harness.pipeline import read_pipeline
@@ -69,7 +62,6 @@ NUM_PAIRS_SHOWN = 24
 NUM_COMPLETIONS_SHOWN = 3  # beside the best
 MOST_ROWS = 7  # of models beside each other
 TRAINED_ON = {"coco": "its training split", "cub": "birds"}
-BELOW = "below: relative distance, bold where it makes a copy"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,8 +196,8 @@ def _figures(evidence: Evidence) -> dict[str, Callable[[], Figure]]:
         size = evidence.params.evaluate.blur_reference_size
         figures[f"samples-{domain}"] = lambda domain=domain: _samples(evidence, domain)
         figures[f"best_of-{domain}"] = lambda domain=domain: _best_of(evidence, domain)
-        figures[f"memorisation-{domain}"] = lambda domain=domain: _memorisation(evidence, domain)
-        figures[f"overlap-{domain}"] = lambda domain=domain: _overlap(evidence, domain)
+        figures[f"memorisation-{domain}"] = lambda domain=domain: memorisation_figure(evidence, domain)
+        figures[f"overlap-{domain}"] = lambda domain=domain: overlap_figure(evidence, domain)
         shared = {"dataset": dataset, "published": published}
         figures[f"rerank_curves-{domain}"] = lambda domain=domain, shared=shared: rerank_curves(table, domain, **shared)
         figures[f"blur_curves-{domain}"] = lambda domain=domain, shared=shared: blur_curves(
@@ -335,69 +327,3 @@ def _completion(evidence: Evidence, completions: Completions) -> Figure:
     params = evidence.params
     kept = params.complete.rows / params.train_dvae.model(params.image_size).grid_size
     return completion(shown["caption"].tolist(), pictures, kept, rows, told, subtitle=completion_subtitle(evidence.results))
-
-
-def _memorisation(evidence: Evidence, domain: str) -> Figure:
-    """Samples, and real images for comparison, beside their nearest training images: those most like one, and the first."""
-    size, columns = evidence.params.image_size, min(evidence.params.report.columns, NUM_COLUMNS)
-    table, reranked = read_nearest(METRICS / f"memorisation-{domain}.csv"), evidence.reranked[domain]
-    training = read_manifest(Path("data/filtered/pairs.parquet")).set_index("pair_id", drop=False)
-    pairs = one_row_per_image(evaluation_pairs(read_manifest(Path(f"data/prepared/{domain}.parquet")), domain))
-
-    def band(rows: pd.DataFrame, images: np.ndarray, **words: str) -> Band:
-        nearest = load_evaluation_images(training.loc[rows["nearest"]], size)
-        return Band(images=images, nearest=nearest, relative=rows["relative"].tolist(), **words)
-
-    ours, real = (table[table["model"] == model] for model in ("dalle", "real"))
-    first, closest = ours.head(columns), ours.nsmallest(columns, "relative")
-    leaked = real.nsmallest(columns, "relative")
-    samples_of = reranked.images[reranked.winners[:, -1]]
-    bands = [
-        band(closest, samples_of[closest["image"]], heading="Samples most like one training image", note=BELOW, name="sample"),
-        band(first, samples_of[first["image"]], heading="The first samples", note="nothing picked", name="sample"),
-        band(
-            leaked,
-            load_evaluation_images(pairs.iloc[leaked["image"]], size),
-            heading="Real validation images most like one training image",
-            note="what overlap looks like, if there is any",
-            name="validation image",
-        ),
-    ]
-    train = training[training["split"] == "train"]
-    return memorisation(bands, table, num_training=train["image_id"].nunique(), dataset=evidence.dataset(domain))
-
-
-def _overlap(evidence: Evidence, domain: str) -> Figure:
-    """The closest evaluation images, those on both sides of the threshold, and the whole spread."""
-    size = evidence.params.image_size
-    table, found = read_table(Path(f"data/overlap/{domain}.csv")), read_found(Path(f"data/overlap/{domain}.json"))
-    training = read_manifest(Path("data/filtered/pairs.parquet")).set_index("pair_id", drop=False)
-    pairs = one_row_per_image(evaluation_pairs(read_manifest(Path(f"data/prepared/{domain}.parquet")), domain))
-    pairs = pairs.set_index("image_id", drop=False)
-    truth = Path("data/prepared/truth/web.parquet")
-    if truth.is_file():
-        leaks = pd.read_parquet(truth)
-        kept = leaks[leaks["pair_id"].isin(training["pair_id"])]["leak_of"]
-        table["planted"] = planted_overlap(kept, domain, table["image_id"].tolist())
-
-    def band(heading: str, rows: pd.DataFrame) -> OverlapBand:
-        nearest, mirrored = load_evaluation_images(training.loc[rows["nearest"]], size), rows["mirrored"].to_numpy()
-        return OverlapBand(
-            heading=heading,
-            images=load_evaluation_images(pairs.loc[rows["image_id"]], size),
-            nearest=np.where(mirrored[:, None, None, None], nearest[:, :, ::-1], nearest),
-            similarity=rows["similarity"].tolist(),
-            mirrored=mirrored.tolist(),
-            planted=rows["planted"].tolist() if "planted" in rows else (),
-        )
-
-    num, seen, others = NUM_NEAREST, table.head(len(found.image_ids)), table.iloc[len(found.image_ids) :]
-    above = {"The closest": seen.head(num), "Just above the threshold": seen.iloc[num:].tail(num)}
-    below = {"Just below the threshold": others.head(num), "Further below": others.iloc[num:].head(num)}
-    return overlap(
-        *([band(heading, rows) for heading, rows in side.items() if len(rows)] for side in (above, below)),
-        table,
-        threshold=found.threshold,
-        num_training=found.num_training_images,
-        dataset=evidence.dataset(domain),
-    )
