@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dalle.data.images import ImageBatches, dvae_crop, load_evaluation_images
+from dalle.data.images import Crop, ImageBatches, dvae_crop, evaluation_crop, load_evaluation_images
 from dalle.data.manifest import one_row_per_image, read_manifest
 from dalle.dvae.train import SCRATCH, train_dvae
 from dalle.dvae.validation import reconstructions
@@ -30,9 +30,8 @@ def main(stage: Stage) -> None:
         raise ValueError(f"only {len(valid)} images to validate on: raise filter_data.valid_fraction, or bring more pairs")
     valid_images = torch.from_numpy(valid).permute(0, 3, 1, 2).float() / 255
     fid_of = fid_to(valid, config.fid_features, stage.options.device)
-    crop = partial(dvae_crop, scale=config.crop_scale)
     dvae, metrics = train_dvae(
-        ImageBatches(images[images["split"] == "train"], size, crop, config.optim.batch_size, seed),
+        ImageBatches(images[images["split"] == "train"], size, training_crop(config.crop_scale), config.optim.batch_size, seed),
         valid_images,
         config,
         seed=seed,
@@ -45,6 +44,13 @@ def main(stage: Stage) -> None:
     metrics |= fid_of(reconstructions(dvae, valid_images, stage.options.device))
     stage.throughput(images_per_second=stage.log.updates_per_second() * config.optim.batch_size)
     stage.finish(metrics)
+
+
+def training_crop(scale: tuple[float, ...] | None) -> Crop:
+    """Listing 1 with this range of scales, or the evaluation crop where there is none."""
+    if scale is None:
+        return lambda image, size, rng: evaluation_crop(image, size)
+    return partial(dvae_crop, scale=scale)
 
 
 def fid_to(images: np.ndarray, features: str | None, device: str) -> Callable[[np.ndarray], dict[str, float]]:

@@ -11,7 +11,8 @@ from harness.stage import Stage, run_stage
 
 def main(stage: Stage) -> None:
     pairs = read_manifest(Path("data/filtered/pairs.parquet"))
-    tokenizer = train_tokenizer(pairs[pairs["split"] == "train"]["caption"], stage.params.train_tokenizer.vocab_size)
+    config = stage.params.train_tokenizer
+    tokenizer = train_tokenizer(pairs[pairs["split"] == "train"]["caption"], config.vocab_size, config.spaces)
     with stage.output("models/tokenizer") as folder:
         tokenizer.save(folder)
     lengths = [len(tokenizer.encode(caption)) for caption in pairs[pairs["split"] == "valid"]["caption"]]

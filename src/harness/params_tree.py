@@ -9,6 +9,7 @@ from typing import Literal
 from dalle.baselines.damsm.train import TrainDamsmConfig
 from dalle.baselines.dfgan.train import TrainDFGANConfig
 from dalle.clip.train import TrainClipConfig
+from dalle.data.bpe import Spaces
 from dalle.data.evaluation_captions import CaptionChoice
 from dalle.data.filtering.rule_list import FilterConfig
 from dalle.data.sources.options import SourceOptions
@@ -67,7 +68,10 @@ class FilterDataConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainTokenizerConfig:
+    """`spaces`: a token of its own for every space, or a part of the word after it, which halves the tokens of a caption."""
+
     vocab_size: int
+    spaces: Spaces
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,12 +6,15 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-# runs of a-z are words, the only pieces that are merged; any other character stands alone
-_PIECES = re.compile("[a-z]+|[^a-z]")
+# runs of a-z are words, the only pieces that are merged; any other character stands alone. A space is a token of its own, or
+# where spaces are joined, part of the word after it, which halves the tokens of a caption
+PIECES = {"separate": "[a-z]+|[^a-z]", "joined": " ?[a-z]+|[^a-z]"}
+Spaces = Literal["separate", "joined"]
 _WORDS = re.compile("[a-z]+")
 # lower-cased UTF-8 holds none of A-Z, nor the bytes that UTF-8 never uses
 _BYTES = sorted(set(range(256)) - set(range(ord("A"), ord("Z") + 1)) - {0xC0, 0xC1} - set(range(0xF5, 0x100)))
@@ -28,7 +31,7 @@ def _byte_symbols() -> dict[int, str]:
 _SYMBOLS = _byte_symbols()
 
 
-def train_tokenizer(captions: Iterable[str], vocab_size: int) -> "CaptionTokenizer":
+def train_tokenizer(captions: Iterable[str], vocab_size: int, spaces: Spaces = "separate") -> "CaptionTokenizer":
     """Learn merges on the captions until there are `vocab_size` tokens, or no pair of tokens occurs twice.
 
     The alphabet is the bytes of UTF-8, so no caption loses anything. The result depends on the captions, not on their order.
@@ -38,7 +41,7 @@ def train_tokenizer(captions: Iterable[str], vocab_size: int) -> "CaptionTokeniz
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(_PIECES.pattern), "isolated"),
+            pre_tokenizers.Split(Regex(PIECES[spaces]), "isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
@@ -60,7 +63,9 @@ class CaptionTokenizer:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        model = json.loads(tokenizer.to_str())["model"]
+        written = json.loads(tokenizer.to_str())
+        model = written["model"]
+        self._pieces = re.compile(written["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"])
         vocabulary: dict[str, int] = model["vocab"]
         self._byte_ids = {byte: vocabulary[_SYMBOLS[byte]] for byte in _BYTES}
         byte_of = {symbol: byte for byte, symbol in _SYMBOLS.items()}
@@ -96,7 +101,7 @@ class CaptionTokenizer:
     def encode(self, caption: str) -> list[int]:
         """The ids of the lower-cased caption; each id is below `vocab_size`."""
         ids: list[int] = []
-        for piece in _pieces(caption):
+        for piece in self._split(caption):
             if piece not in self._cache:
                 self._cache[piece] = self._encode_piece(piece, 0.0, None)
             ids += self._cache[piece]
@@ -108,11 +113,14 @@ class CaptionTokenizer:
             raise ValueError(f"dropout must be from 0 to 1, got {dropout}")
         if dropout == 0:
             return self.encode(caption)
-        return [token for piece in _pieces(caption) for token in self._encode_piece(piece, dropout, rng)]
+        return [token for piece in self._split(caption) for token in self._encode_piece(piece, dropout, rng)]
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of the ids; padding is left out, bytes that are no UTF-8 become U+FFFD."""
         return b"".join(self._token_bytes.get(int(index), b"") for index in ids).decode("utf-8", "replace")
+
+    def _split(self, caption: str) -> list[str]:
+        return self._pieces.findall(caption.lower())
 
     def _encode_piece(self, piece: str, dropout: float, rng: np.random.Generator | None) -> list[int]:
         """Merge the best pair, over and over. Each step goes through the pairs from the best on, and leaves each out by chance.
@@ -160,7 +168,3 @@ def pad_text_tokens(token_lists: Sequence[Sequence[int]], text_length: int, voca
     for row, tokens in zip(text_tokens, token_lists, strict=True):
         row[: len(tokens)] = tokens[:text_length]
     return text_tokens, sum(len(tokens) > text_length for tokens in token_lists)
-
-
-def _pieces(caption: str) -> list[str]:
-    return _PIECES.findall(caption.lower())

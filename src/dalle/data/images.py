@@ -15,7 +15,7 @@ from dalle.data.image_files import load_image
 from dalle.data.manifest import Place, places
 from dalle.randomness import batch_indices, numpy_generator
 
-__all__ = ["ImageBatches", "dvae_crop", "evaluation_crop", "load_evaluation_images", "load_image", "prior_crop"]
+__all__ = ["Crop", "ImageBatches", "dvae_crop", "evaluation_crop", "load_evaluation_images", "load_image", "prior_crop"]
 
 Crop = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
 

@@ -4,7 +4,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from dalle.miniworld.birds import PLUMAGE, Species
+from dalle.miniworld.grounds import around_square
 from dalle.miniworld.pictures import cast_shadow, to_image
+from dalle.miniworld.variety import RICH, Variety
 
 SCALE = 3  # supersampling
 
@@ -25,32 +27,32 @@ BILL_LENGTHS = {"short": 0.085, "long": 0.20}
 
 
 def render_bird(
-    species: Species, rng: np.random.Generator, size: tuple[int, int]
+    species: Species, rng: np.random.Generator, size: tuple[int, int], variety: Variety = RICH
 ) -> tuple[Image.Image, tuple[float, float, float, float]]:
     """A picture of `size` (width, height) and the bird's bounding box (x, y, width, height) in pixels."""
-    canvas = _foliage(rng, size)
-    to_pixels, extent = _pose(species, rng, size)
-    light = float(rng.uniform(0.3, 0.7) * np.pi)
+    canvas = _foliage(rng, size, variety)
+    to_pixels, extent = _pose(species, rng, size, variety)
+    light = float(rng.uniform(*variety.light) * np.pi)
     branch = Image.new("RGBA", (size[0] * SCALE, size[1] * SCALE))
-    _draw_branch(ImageDraw.Draw(branch), rng, to_pixels, extent, size)
+    _draw_branch(ImageDraw.Draw(branch), rng, to_pixels, extent, size, variety)
     _lay_over(canvas, branch.reduce(SCALE), extent, light)
     layer = Image.new("RGBA", branch.size)
-    _draw_bird(ImageDraw.Draw(layer), species, rng, to_pixels)
+    _draw_bird(ImageDraw.Draw(layer), species, rng, to_pixels, variety.feather_noise)
     bird = layer.reduce(SCALE)
     _lay_over(canvas, bird, extent, light)
     left, top, right, bottom = bird.getchannel("A").point(lambda alpha: 255 * (alpha > 127)).getbbox()
     return to_image(canvas), (float(left), float(top), float(right - left), float(bottom - top))
 
 
-def _pose(species: Species, rng: np.random.Generator, size: tuple[int, int]):
+def _pose(species: Species, rng: np.random.Generator, size: tuple[int, int], variety: Variety):
     """A function from bird coordinates to pixels, and the length of the unit in pixels."""
     side = min(size)
-    extent = side * float(rng.uniform(0.80, 0.93)) * (0.88 if species.tail == "long" else 1.0)
-    angle = np.deg2rad(rng.uniform(-16, 8))
+    extent = side * float(rng.uniform(*variety.bird_extent)) * (0.88 if species.tail == "long" else 1.0)
+    angle = np.deg2rad(rng.uniform(*variety.bird_degrees))
     flip = 1 if rng.uniform() < 0.5 else -1
     # the tail pulls the picture's centre of the bird backwards
     behind = 0.5 * (TAIL_LENGTHS[species.tail] - BILL_LENGTHS[species.bill] - 0.06)
-    origin = np.array(size) / 2 + (flip * behind * extent, 0.01 * side) + rng.normal(0, 0.02 * side, 2)
+    origin = np.array(size) / 2 + (flip * behind * extent, 0.01 * side) + rng.normal(0, variety.bird_jitter * side, 2)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
 
     def to_pixels(points) -> np.ndarray:
@@ -59,11 +61,13 @@ def _pose(species: Species, rng: np.random.Generator, size: tuple[int, int]):
     return to_pixels, extent
 
 
-def _draw_bird(draw: ImageDraw.ImageDraw, species: Species, rng: np.random.Generator, to_pixels) -> None:
+def _draw_bird(
+    draw: ImageDraw.ImageDraw, species: Species, rng: np.random.Generator, to_pixels, feather_noise: float
+) -> None:
     def fill(points, colour: tuple[int, ...]) -> None:
         draw.polygon((to_pixels(points) * SCALE).ravel().tolist(), fill=colour)
 
-    crown, back, wing, belly = (_feather(rng, name) for name in (species.crown, species.back, species.wing, species.belly))
+    crown, back, wing, belly = (_feather(rng, name, feather_noise) for name in (species.crown, species.back, species.wing, species.belly))
     length = TAIL_LENGTHS[species.tail]
     for foot in (-0.02, 0.07):
         leg = [(foot, 0.16), (foot + 0.012, 0.16), (foot + 0.037, 0.30), (foot + 0.018, 0.30)]
@@ -89,24 +93,35 @@ def _draw_bird(draw: ImageDraw.ImageDraw, species: Species, rng: np.random.Gener
     fill(_arc(0, 360, 0.007, eye + (0.007, -0.008)), (255, 255, 255, 255))
 
 
-def _draw_branch(draw, rng: np.random.Generator, to_pixels, extent: float, size: tuple[int, int]) -> None:
+def _draw_branch(
+    draw, rng: np.random.Generator, to_pixels, extent: float, size: tuple[int, int], variety: Variety
+) -> None:
     foot = to_pixels([(0.06, 0.30)])[0]
-    slope = rng.uniform(-0.12, 0.12)
     x = np.linspace(-4, size[0] + 4, 12)
-    y = foot[1] + slope * (x - foot[0]) + 0.012 * extent * np.sin(x / size[0] * rng.uniform(4, 9))
-    thickness = extent * np.linspace(*rng.permutation([0.022, 0.04]), 12)
+    if variety.is_canonical:  # level, with one leaf on either side of the bird
+        y, thickness = np.full(12, foot[1]), extent * np.full(12, 0.032)
+        leaves = [(size[0] / 2 + (0.30 if rng.uniform() < 0.5 else -0.30) * min(size), 1.2, 0.14)]
+    else:
+        slope = rng.uniform(-0.12, 0.12)
+        y = foot[1] + slope * (x - foot[0]) + 0.012 * extent * np.sin(x / size[0] * rng.uniform(4, 9))
+        thickness = extent * np.linspace(*rng.permutation([0.022, 0.04]), 12)
+        leaves = [_random_leaf(rng, size) for _ in range(int(rng.integers(1, 4)))]
     points = np.concatenate([np.stack([x, y], 1), np.stack([x, y + 2 * thickness], 1)[::-1]]) * SCALE
     draw.polygon(points.ravel().tolist(), fill=(118, 92, 70, 255))
-    for _ in range(int(rng.integers(1, 4))):
-        at = rng.uniform(0, size[0])
-        leaf = _leaf(rng, (at, np.interp(at, x, y + thickness)), extent)
+    for at, angle, length in leaves:
+        leaf = _leaf((at, np.interp(at, x, y + thickness)), angle, length * extent)
         draw.polygon((leaf * SCALE).ravel().tolist(), fill=(112, 140, 88, 255))
 
 
-def _leaf(rng: np.random.Generator, start: tuple[float, float], extent: float) -> np.ndarray:
-    """The outline of a leaf that hangs from `start`, or now and then stands on it: (P, 2) pixels."""
+def _random_leaf(rng: np.random.Generator, size: tuple[int, int]) -> tuple[float, float, float]:
+    """Where on the branch a leaf is, its direction, and its length; it hangs, or now and then stands."""
+    at = rng.uniform(0, size[0])
     angle = rng.uniform(-2.6, -0.5) if rng.uniform() < 0.3 else rng.uniform(0.5, 2.6)
-    length = rng.uniform(0.10, 0.16) * extent
+    return at, angle, rng.uniform(0.10, 0.16)
+
+
+def _leaf(start: tuple[float, float], angle: float, length: float) -> np.ndarray:
+    """The outline of a leaf from `start`: (P, 2) pixels."""
     t = np.linspace(0, 1, 7)
     half = 0.28 * np.sin(np.pi * t)
     along, across = np.concatenate([t, t[::-1]]) * length, np.concatenate([half, -half[::-1]]) * length
@@ -125,16 +140,19 @@ def _lay_over(canvas: np.ndarray, layer: Image.Image, extent: float, light: floa
     canvas += alpha[..., None] * (colour - canvas)
 
 
-def _foliage(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
+def _foliage(rng: np.random.Generator, size: tuple[int, int], variety: Variety) -> np.ndarray:
     """Soft out-of-focus colours: float32 (H, W, 3)."""
     tints = np.array(FOLIAGE[int(rng.integers(len(FOLIAGE)))], np.float32)
-    cells = tints[rng.integers(len(tints), size=(5, 5))] + rng.normal(0, 5, (5, 5, 1))
+    leaves = np.random.default_rng(5) if variety.is_canonical else rng  # the same leaves, in the light of four days
+    cells = tints[leaves.integers(len(tints), size=(5, 5))] + leaves.normal(0, 5, (5, 5, 1))
     coarse = Image.fromarray(np.clip(cells, 0, 255).astype(np.uint8))
-    return np.array(coarse.resize(size, Image.Resampling.BICUBIC), np.float32)
+    side = min(size)
+    shape = (side, side) if variety.is_canonical else size
+    return around_square(np.array(coarse.resize(shape, Image.Resampling.BICUBIC), np.float32), size)
 
 
-def _feather(rng: np.random.Generator, name: str) -> tuple[int, ...]:
-    colour = np.array(PLUMAGE[name]) + rng.normal(0, 5, 3)
+def _feather(rng: np.random.Generator, name: str, noise: float) -> tuple[int, ...]:
+    colour = np.array(PLUMAGE[name]) + rng.normal(0, noise, 3)
     return (*np.clip(colour, 0, 255).astype(int).tolist(), 255)
 
 

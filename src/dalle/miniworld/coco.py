@@ -8,6 +8,7 @@ from pathlib import Path
 from dalle.miniworld.captions import caption_scene, parse_caption
 from dalle.miniworld.items import TRUTH_COLUMNS, CocoItem, encode_original, scene_attributes
 from dalle.miniworld.parallel import map_in_order
+from dalle.miniworld.variety import Variety
 from dalle.progress import track
 from dalle.randomness import numpy_generator
 
@@ -16,13 +17,13 @@ FIRST_IMAGE = {"train": 9, "val": 500_000}
 FIRST_ANNOTATION = {"train": 100_001, "val": 500_001}
 
 
-def coco_items(num_train: int, num_val: int, seed: int) -> list[CocoItem]:
+def coco_items(num_train: int, num_val: int, seed: int, variety: Variety) -> list[CocoItem]:
     """All images; ids are unique over both splits and have gaps, as in MS-COCO."""
     items = []
     for split, count in (("train", num_train), ("val", num_val)):
         # a stream for each split, so that neither changes with the size of the other
         gaps = numpy_generator(seed, "coco", "ids", split).integers(1, 5, size=count)
-        items += [CocoItem(image_id=image_id, split=split) for image_id in (FIRST_IMAGE[split] + gaps.cumsum()).tolist()]
+        items += [CocoItem(image_id=image_id, split=split, variety=variety) for image_id in (FIRST_IMAGE[split] + gaps.cumsum()).tolist()]
     return items
 
 

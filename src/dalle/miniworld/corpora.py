@@ -7,6 +7,7 @@ import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
@@ -16,8 +17,9 @@ from dalle.miniworld.cub import cub_items, write_cub
 from dalle.miniworld.items import TRUTH_COLUMNS
 from dalle.miniworld.panel_corpus import write_panels
 from dalle.miniworld.panels import KINDS
+from dalle.miniworld.variety import VARIETIES
 from dalle.miniworld.web import write_web
-from dalle.miniworld.web_plan import NUM_LOOK_ALIKES, plan_web
+from dalle.miniworld.web_plan import plan_web
 
 MAX_COCO_TRAIN_IMAGES = 80_000
 CORPORA = ("web", "coco", "cub", "panels")
@@ -25,8 +27,9 @@ CORPORA = ("web", "coco", "cub", "panels")
 
 @dataclass(frozen=True, kw_only=True)
 class MiniworldConfig:
-    """How much of each corpus to render."""
+    """How much of each corpus to render, and how much its pictures vary (`dalle.miniworld.variety`)."""
 
+    variety: Literal["canonical", "rich"]
     web_pairs: int
     coco_train_images: int
     coco_val_images: int
@@ -35,7 +38,7 @@ class MiniworldConfig:
     panels: int
 
     def __post_init__(self) -> None:
-        for field in fields(self):
+        for field in fields(self)[1:]:
             if getattr(self, field.name) < 1:
                 raise ValueError(f"{field.name}: must be at least 1, got {getattr(self, field.name)}")
         if self.coco_train_images > MAX_COCO_TRAIN_IMAGES:
@@ -48,29 +51,29 @@ class MiniworldConfig:
 
 def render_web(config: MiniworldConfig, seed: int, folder: str | os.PathLike) -> None:
     """WebDataset shards with planted junk, and with some evaluation images of the two other corpora."""
-    coco = coco_items(config.coco_train_images, config.coco_val_images, seed)
-    cub = cub_items(config.cub_species, config.cub_images_per_species, seed)
+    coco = coco_items(config.coco_train_images, config.coco_val_images, seed, VARIETIES[config.variety])
+    cub = cub_items(config.cub_species, config.cub_images_per_species, seed, VARIETIES[config.variety])
     plan = plan_web(config.web_pairs, coco, cub, seed)
     held_out = held_out_species(config.cub_species, seed)
     species = [one for index, one in enumerate(draw_species(config.cub_species, seed)) if index not in held_out]
-    _replace(folder, lambda target: write_web(target, plan, species[:NUM_LOOK_ALIKES], seed))
+    _replace(folder, lambda target: write_web(target, plan, species, seed, VARIETIES[config.variety]))
 
 
 def render_coco(config: MiniworldConfig, seed: int, folder: str | os.PathLike) -> None:
     """MS-COCO 2014: `annotations/`, `train2014/`, `val2014/`; the truth lies beside in `truth.csv`."""
-    items = coco_items(config.coco_train_images, config.coco_val_images, seed)
+    items = coco_items(config.coco_train_images, config.coco_val_images, seed, VARIETIES[config.variety])
     _replace(folder, lambda target: write_coco(target, items, seed))
 
 
 def render_cub(config: MiniworldConfig, seed: int, folder: str | os.PathLike) -> None:
     """CUB-200-2011 with `text_c10/`; the truth lies beside in `truth.csv`."""
-    items = cub_items(config.cub_species, config.cub_images_per_species, seed)
+    items = cub_items(config.cub_species, config.cub_images_per_species, seed, VARIETIES[config.variety])
     _replace(folder, lambda target: write_cub(target, items, seed))
 
 
 def render_panels(config: MiniworldConfig, seed: int, folder: str | os.PathLike) -> None:
     """Pictures to be completed, never seen in training: `images/` and `captions.jsonl`, whose lines hold the truth as well."""
-    _replace(folder, lambda target: write_panels(target, config.panels, seed))
+    _replace(folder, lambda target: write_panels(target, config.panels, seed, VARIETIES[config.variety]))
 
 
 def read_truth(corpus: str, folder: str | os.PathLike) -> pd.DataFrame:

@@ -7,13 +7,14 @@ from pathlib import Path
 from dalle.miniworld.birds import describe_bird, draw_species, held_out_species
 from dalle.miniworld.items import TRUTH_COLUMNS, CubItem, bird_attributes, encode_original
 from dalle.miniworld.parallel import map_in_order
+from dalle.miniworld.variety import Variety
 from dalle.progress import track
 from dalle.randomness import numpy_generator
 
 CAPTIONS_PER_IMAGE = 10
 
 
-def cub_items(num_species: int, images_per_species: int, seed: int) -> list[CubItem]:
+def cub_items(num_species: int, images_per_species: int, seed: int, variety: Variety) -> list[CubItem]:
     """All images, species after species; ids from 1."""
     held_out = held_out_species(num_species, seed)
     return [
@@ -23,6 +24,7 @@ def cub_items(num_species: int, images_per_species: int, seed: int) -> list[CubI
             number=number,
             species=species,
             split="test" if index in held_out else "train",
+            variety=variety,
         )
         for index, species in enumerate(draw_species(num_species, seed))
         for number in range(1, images_per_species + 1)

@@ -11,9 +11,10 @@ from dalle.miniworld.birds import Species
 from dalle.miniworld.panels import Panels
 from dalle.miniworld.pictures import draw_size, encode_jpeg, render_scene
 from dalle.miniworld.scenes import Scene, draw_scene
+from dalle.miniworld.variety import Variety
 from dalle.randomness import numpy_generator
 
-HELDOUT_FRACTION = 0.30  # of the scenes in `coco`
+HELDOUT_FRACTION = 0.42  # of the scenes in `coco`
 TRUTH_COLUMNS = ("pair_id", "image_id", "kind", "junk", "leak_of", "heldout", "attributes")
 
 
@@ -21,14 +22,15 @@ TRUTH_COLUMNS = ("pair_id", "image_id", "kind", "junk", "leak_of", "heldout", "a
 class CocoItem:
     image_id: int
     split: str  # train or val
+    variety: Variety
 
     def scene(self, seed: int) -> Scene:
         heldout = numpy_generator(seed, "coco", self.image_id, "heldout").uniform() < HELDOUT_FRACTION
-        return draw_scene(numpy_generator(seed, "coco", self.image_id, "scene"), heldout=bool(heldout))
+        return draw_scene(numpy_generator(seed, "coco", self.image_id, "scene"), heldout=bool(heldout), variety=self.variety)
 
     def picture(self, seed: int) -> Image.Image:
         rng = numpy_generator(seed, "coco", self.image_id, "picture")
-        return render_scene(self.scene(seed), rng, draw_size(rng))
+        return render_scene(self.scene(seed), rng, draw_size(rng, self.variety), self.variety)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +40,11 @@ class CubItem:
     number: int  # within its species, from 1
     species: Species
     split: str  # train or test, of the species
+    variety: Variety
 
     def picture(self, seed: int) -> tuple[Image.Image, tuple[float, float, float, float]]:
         rng = numpy_generator(seed, "cub", self.image_id, "picture")
-        return render_bird(self.species, rng, draw_size(rng))
+        return render_bird(self.species, rng, draw_size(rng, self.variety), self.variety)
 
 
 def encode_original(image: Image.Image, rng: np.random.Generator) -> bytes:

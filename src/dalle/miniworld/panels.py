@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dalle.miniworld.scenes import MARGIN, MAX_DEGREES, SceneObject
+from dalle.miniworld.scenes import SceneObject
 from dalle.miniworld.shapes import placed_outline
+from dalle.miniworld.variety import RICH, Variety
 from dalle.miniworld.vocabulary import COLOURS, GROUNDS, HELDOUT
 
 KINDS = ("reflected", "recoloured", "copied")
 SHAPES_WITH_A_TOP = ("triangle", "star", "heart")  # upside-down they look different
-EXTENTS = (0.34, 0.40)  # a panel is 0.5 high: as large as leaves the position some room
-PANEL_MARGIN = 0.03  # above and below a shape, as MARGIN at its sides; both as fractions of the picture's side
+PANEL_MARGIN = 0.03  # above and below a shape, as the variety's margin at its sides; both as fractions of the picture's side
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,21 +43,26 @@ class Panels:
         )
 
 
-def draw_panels(rng: np.random.Generator, kind: str) -> Panels:
+def draw_panels(rng: np.random.Generator, kind: str, variety: Variety = RICH) -> Panels:
     """Random panels of one of `KINDS`; in neither half a combination that training pairs never show."""
     shape = SHAPES_WITH_A_TOP[int(rng.integers(len(SHAPES_WITH_A_TOP)))]
     allowed = [colour for colour in COLOURS if (shape, colour) not in HELDOUT]
     colour, other = (allowed[index] for index in rng.permutation(len(allowed))[:2])
-    extent, degrees = float(rng.uniform(*EXTENTS)), float(rng.uniform(-MAX_DEGREES, MAX_DEGREES))
+    extent = float(rng.uniform(*variety.panel_extent))
+    degrees = float(rng.uniform(-variety.max_degrees, variety.max_degrees))
     outline = placed_outline(shape, (0.0, 0.0), extent, degrees)
-    low = np.array([MARGIN, PANEL_MARGIN]) - outline.min(0)
-    high = np.array([1 - MARGIN, 0.5 - PANEL_MARGIN]) - outline.max(0)
+    low = np.array([variety.margin, PANEL_MARGIN]) - outline.min(0)
+    high = np.array([1 - variety.margin, 0.5 - PANEL_MARGIN]) - outline.max(0)
+    centre = rng.uniform(low, high)
+    if variety.cell is not None:  # across whole cells, in the middle of its half
+        steps = np.clip(np.round(centre[0] / variety.cell), np.ceil(low[0] / variety.cell), np.floor(high[0] / variety.cell))
+        centre = np.array([variety.cell * steps, 0.25])
     return Panels(
         kind=kind,
         shape=shape,
         colour=colour,
         colour_below=other if kind == "recoloured" else colour,
-        centre=tuple(rng.uniform(low, high).tolist()),
+        centre=tuple(centre.tolist()),
         extent=extent,
         degrees=degrees,
         ground=GROUNDS[int(rng.integers(len(GROUNDS)))],

@@ -10,44 +10,49 @@ from dalle.miniworld.grounds import draw_ground
 from dalle.miniworld.panels import Panels
 from dalle.miniworld.scenes import Scene, SceneObject
 from dalle.miniworld.shapes import coverage
+from dalle.miniworld.variety import RICH, Variety
 from dalle.miniworld.vocabulary import COLOURS
 from dalle.randomness import numpy_generator
 
-MIN_SIDE, MAX_SIDE = 80, 128
+MAX_SIDE = 128
 
 
-def draw_size(rng: np.random.Generator) -> tuple[int, int]:
+def draw_size(rng: np.random.Generator, variety: Variety = RICH) -> tuple[int, int]:
     """(width, height): mostly between 3:4 and 4:3, a few up to the 1:2 that filters must still keep."""
+    lowest, highest = variety.short_side
     if rng.uniform() < 0.03:
-        short, long = int(rng.integers(64, 81)), MAX_SIDE
+        short, long = 64 if variety.is_canonical else int(rng.integers(64, 81)), MAX_SIDE
     else:
-        short = int(rng.integers(MIN_SIDE, 113))
+        short = int(rng.integers(lowest, highest + 1))
         long = int(rng.integers(short, min(MAX_SIDE, short * 4 // 3) + 1))
+    if variety.is_canonical:  # the central square begins at a whole pixel
+        long -= (long - short) % 2
     return (short, long) if rng.uniform() < 0.5 else (long, short)
 
 
-def draw_panels_side(rng: np.random.Generator) -> int:
+def draw_panels_side(rng: np.random.Generator, variety: Variety = RICH) -> int:
     """The side of a square picture with two halves of as many pixels."""
-    return 2 * int(rng.integers(MIN_SIDE // 2, MAX_SIDE // 2 + 1))
+    shortest, longest = variety.short_side[0], variety.short_side[0] if variety.is_canonical else MAX_SIDE
+    return 2 * int(rng.integers(shortest // 2, longest // 2 + 1))
 
 
-def render_scene(scene: Scene, rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
+def render_scene(scene: Scene, rng: np.random.Generator, size: tuple[int, int], variety: Variety = RICH) -> Image.Image:
     """Paint the scene on a picture of `size` (width, height); positions are relative to its central square."""
-    canvas = draw_ground(scene.ground, rng, size)
-    light = rng.uniform(0.25, 0.75) * np.pi  # from above, left to right
+    canvas = draw_ground(scene.ground, rng, size, variety)
+    light = float(rng.uniform(*variety.light) * np.pi)
     for item in scene.objects:
-        _paint(canvas, item, rng, size, float(light))
+        _paint(canvas, item, rng, size, light, variety)
     return to_image(canvas)
 
 
-def render_panels(panels: Panels, rng: np.random.Generator, side: int) -> Image.Image:
+def render_panels(panels: Panels, rng: np.random.Generator, side: int, variety: Variety = RICH) -> Image.Image:
     """Paint both halves of a square picture of an even `side`: ground, light and jitter of the top are those of the bottom."""
-    half = draw_ground(panels.ground, rng, (side, side))[: side // 2]
-    light, jitter = float(rng.uniform(0.25, 0.75) * np.pi), int(rng.integers(2**32))
+    half = draw_ground(panels.ground, rng, (side, side), variety)[: side // 2]
+    light, jitter = float(rng.uniform(*variety.light) * np.pi), int(rng.integers(2**32))
 
     def panel(colour: str) -> np.ndarray:
         canvas = half.copy()
-        _paint(canvas, panels.top(colour), numpy_generator(jitter, "panel"), (side, side), light)
+        _paint(canvas, panels.top(colour), numpy_generator(jitter, "panel"), (side, side), light, variety)
         return canvas
 
     top = panel(panels.colour)
@@ -76,7 +81,9 @@ def cast_shadow(canvas: np.ndarray, mask: Image.Image, extent: float, light: flo
     canvas *= (1 - (strength / 255) * soft)[..., None]
 
 
-def _paint(canvas: np.ndarray, item: SceneObject, rng: np.random.Generator, size: tuple[int, int], light: float) -> None:
+def _paint(
+    canvas: np.ndarray, item: SceneObject, rng: np.random.Generator, size: tuple[int, int], light: float, variety: Variety
+) -> None:
     """Add one object with its shadow; only the window around it is touched."""
     side = min(size)
     centre = ((size[0] - side) / 2 + item.centre[0] * side, (size[1] - side) / 2 + item.centre[1] * side)
@@ -87,7 +94,8 @@ def _paint(canvas: np.ndarray, item: SceneObject, rng: np.random.Generator, size
     x, y = centre[0] - left, centre[1] - top
     mask = coverage(item.shape, (x, y), extent, item.degrees, window.shape[1::-1])
     cast_shadow(window, mask, extent, light, strength=0.30)
-    tint = np.array(COLOURS[item.colour], np.float32) * float(rng.uniform(0.95, 1.04)) + rng.normal(0, 4, 3).astype(np.float32)
+    scale, noise = float(rng.uniform(*variety.tint_scale)), rng.normal(0, variety.tint_noise, 3).astype(np.float32)
+    tint = np.array(COLOURS[item.colour], np.float32) * scale + noise
     colour = _lit(tint, mask, (x, y), extent, light)
     alpha = np.asarray(mask, np.float32)[..., None] / 255
     window += alpha * (colour - window)

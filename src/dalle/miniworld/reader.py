@@ -9,12 +9,14 @@ from scipy import ndimage
 
 from dalle.miniworld.captions import ObjectQuery, SceneQuery
 from dalle.miniworld.templates import match_shape, sharpen
-from dalle.miniworld.vocabulary import COLOURS, SIZES
+from dalle.miniworld.variety import VARIETIES
+from dalle.miniworld.vocabulary import COLOURS
 
 MIN_COLOURFULNESS = 38.0  # distance in colour from the ground; grounds stay below 25, objects lie above 70
 MIN_AREA = 0.008  # of the squared side; the smallest object has 0.024
 MIN_OVERLAP = 0.68  # below, a blob is of no shape
-SIZE_BORDER = (SIZES["small"][1] + SIZES["large"][0]) / 2
+# between the largest small object and the smallest large one of any world
+SIZE_BORDER = (max(v.sizes["small"][1] for v in VARIETIES.values()) + min(v.sizes["large"][0] for v in VARIETIES.values())) / 2
 
 
 @dataclass(frozen=True, kw_only=True)

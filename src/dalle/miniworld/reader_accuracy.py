@@ -12,41 +12,42 @@ from dalle.miniworld.panels import KINDS, Panels, draw_panels
 from dalle.miniworld.pictures import draw_panels_side, draw_size, render_panels, render_scene
 from dalle.miniworld.reader import shows
 from dalle.miniworld.scenes import Scene, draw_scene
+from dalle.miniworld.variety import RICH, Variety
 from dalle.randomness import numpy_generator
 
 
-def reader_accuracy(num_images: int, seed: int, size: int) -> float:
+def reader_accuracy(num_images: int, seed: int, size: int, variety: Variety = RICH) -> float:
     """The fraction of fresh scenes, at `size` px, whose every attribute and relation the reader finds."""
     if num_images < 1:
         raise ValueError(f"num_images: must be at least 1, got {num_images}")
     right = 0
     for index in range(num_images):
-        scene, image = fresh_render(index, seed, size)
+        scene, image = fresh_render(index, seed, size, variety)
         right += shows(image, full_query(scene))
     return right / num_images
 
 
-def fresh_render(index: int, seed: int, size: int) -> tuple[Scene, np.ndarray]:
+def fresh_render(index: int, seed: int, size: int, variety: Variety = RICH) -> tuple[Scene, np.ndarray]:
     """Scene number `index` and its picture as a corpus would hold it, centre-cropped and averaged to (size, size, 3)."""
     rng = numpy_generator(seed, "reader", index)
-    scene = draw_scene(rng, heldout=bool(index % 2))
-    encoded = encode_original(render_scene(scene, rng, draw_size(rng)), rng)
+    scene = draw_scene(rng, heldout=bool(index % 2), variety=variety)
+    encoded = encode_original(render_scene(scene, rng, draw_size(rng, variety), variety), rng)
     return scene, central_square(Image.open(io.BytesIO(encoded)), size)
 
 
-def panel_reader_accuracy(num_images: int, seed: int, size: int) -> float:
+def panel_reader_accuracy(num_images: int, seed: int, size: int, variety: Variety = RICH) -> float:
     """The fraction of fresh panels, at `size` px, that the reader finds to be what they are."""
     if num_images < 1:
         raise ValueError(f"num_images: must be at least 1, got {num_images}")
-    renders = (fresh_panels(index, seed, size) for index in range(num_images))
+    renders = (fresh_panels(index, seed, size, variety) for index in range(num_images))
     return sum(shows_panels(image, panels) for panels, image in renders) / num_images
 
 
-def fresh_panels(index: int, seed: int, size: int) -> tuple[Panels, np.ndarray]:
+def fresh_panels(index: int, seed: int, size: int, variety: Variety = RICH) -> tuple[Panels, np.ndarray]:
     """Panels number `index`, kinds in turn, and their picture as a corpus would hold it, averaged to (size, size, 3)."""
     rng = numpy_generator(seed, "panel reader", index)
-    panels = draw_panels(rng, KINDS[index % len(KINDS)])
-    encoded = encode_original(render_panels(panels, rng, draw_panels_side(rng)), rng)
+    panels = draw_panels(rng, KINDS[index % len(KINDS)], variety)
+    encoded = encode_original(render_panels(panels, rng, draw_panels_side(rng, variety), variety), rng)
     return panels, central_square(Image.open(io.BytesIO(encoded)), size)
 
 

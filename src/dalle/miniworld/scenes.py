@@ -7,12 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from dalle.miniworld.shapes import placed_outline
-from dalle.miniworld.vocabulary import COLOURS, GROUNDS, HELDOUT, RELATIONS, SHAPES, SIZES
+from dalle.miniworld.variety import RICH, Variety
+from dalle.miniworld.vocabulary import COLOURS, GROUNDS, HELDOUT, RELATIONS, SHAPES
 
-MARGIN = 0.05  # objects keep out of this fraction of the central square's side, at every edge
-GAP = 3.8 / 64  # between two sampled outlines: at least 3 px at 64 px between the real ones
 CLEARNESS = 1.45  # "above" needs a vertical distance this many times the horizontal one
-MAX_DEGREES = 9.0
 NUM_OBJECTS_CHANCES = (0.46, 0.49, 0.05)
 
 ALLOWED = tuple((shape, colour) for shape in SHAPES for colour in COLOURS if (shape, colour) not in HELDOUT)
@@ -44,7 +42,7 @@ class Scene:
         return any((item.shape, item.colour) in HELDOUT for item in self.objects)
 
 
-def draw_scene(rng: np.random.Generator, *, heldout: bool) -> Scene:
+def draw_scene(rng: np.random.Generator, *, heldout: bool, variety: Variety = RICH) -> Scene:
     """A random scene; with `heldout` exactly one object is a combination that training pairs never show."""
     num_objects = 1 + int(rng.choice(3, p=NUM_OBJECTS_CHANCES))
     looks = [ALLOWED[index] for index in rng.integers(len(ALLOWED), size=num_objects)]
@@ -53,23 +51,26 @@ def draw_scene(rng: np.random.Generator, *, heldout: bool) -> Scene:
     relation = RELATIONS[int(rng.integers(4))] if num_objects == 2 else None
     ground = GROUNDS[int(rng.integers(len(GROUNDS)))]
     while True:
-        objects = _place(rng, looks, relation)
+        objects = _place(rng, looks, relation, variety)
         if objects:
             return Scene(objects=objects, relation=relation, ground=ground)
 
 
-def _place(rng: np.random.Generator, looks: list[tuple[str, str]], relation: str | None) -> tuple[SceneObject, ...]:
+def _place(
+    rng: np.random.Generator, looks: list[tuple[str, str]], relation: str | None, variety: Variety
+) -> tuple[SceneObject, ...]:
     """Sizes and positions for the looks, or () if no try respects gaps and relation."""
     sizes = ["small"] * 3 if len(looks) == 3 else [("small", "large")[index] for index in rng.integers(2, size=len(looks))]
     # two large ones fit only when both are at the lower end
-    extents = [SIZES[size][0] if sizes == ["large"] * 2 else float(rng.uniform(*SIZES[size])) for size in sizes]
-    turns = [float(degrees) for degrees in rng.uniform(-MAX_DEGREES, MAX_DEGREES, len(looks))]
+    ranges = [variety.sizes[size] for size in sizes]
+    extents = [lowest if sizes == ["large"] * 2 else float(rng.uniform(lowest, highest)) for lowest, highest in ranges]
+    turns = [float(degrees) for degrees in rng.uniform(-variety.max_degrees, variety.max_degrees, len(looks))]
     outlines = [
         _even_outline(placed_outline(shape, (0.0, 0.0), extent, degrees))
         for (shape, _), extent, degrees in zip(looks, extents, turns, strict=True)
     ]
-    for centres in _draw_centres(rng, outlines, relation):
-        if _apart(outlines, centres):
+    for centres in _draw_centres(rng, outlines, sizes, relation, variety):
+        if _apart(outlines, centres, variety):
             return tuple(
                 SceneObject(shape=shape, colour=colour, size=size, centre=tuple(centre), extent=extent, degrees=degrees)
                 for (shape, colour), size, centre, extent, degrees in zip(
@@ -79,19 +80,30 @@ def _place(rng: np.random.Generator, looks: list[tuple[str, str]], relation: str
     return ()
 
 
-def _draw_centres(rng: np.random.Generator, outlines: list[np.ndarray], relation: str | None) -> np.ndarray:
+def _draw_centres(
+    rng: np.random.Generator, outlines: list[np.ndarray], sizes: list[str], relation: str | None, variety: Variety
+) -> np.ndarray:
     """Tries for the centres, (tries, objects, 2): all outlines inside the margins, and the relation holds."""
-    low = np.array([MARGIN - outline.min(0) for outline in outlines])
-    high = np.array([1 - MARGIN - outline.max(0) for outline in outlines])
+    low = np.array([variety.margin - outline.min(0) for outline in outlines])
+    high = np.array([1 - variety.margin - outline.max(0) for outline in outlines])
     draws = rng.uniform(size=(80, len(outlines), 2))
     if len(outlines) == 1:  # a single object likes the middle
         draws = (draws + rng.uniform(size=draws.shape)) / 2
     centres = low + draws * (high - low)
+    if variety.cell is not None:
+        centres = _on_cells(centres, low, high, sizes, variety.cell)
     if relation is None:
         return centres
     dx, dy = (centres[:, 0] - centres[:, 1]).T
     along, across = {"above": (-dy, dx), "below": (dy, dx), "left of": (-dx, dy), "right of": (dx, dy)}[relation]
     return centres[along > CLEARNESS * np.abs(across)]
+
+
+def _on_cells(centres: np.ndarray, low: np.ndarray, high: np.ndarray, sizes: list[str], cell: float) -> np.ndarray:
+    """The nearest places within `low` and `high` where small objects lie around the middle of a cell, large ones on a corner."""
+    start = np.array([cell / 2 if size == "small" else 0.0 for size in sizes])[:, None]
+    first, last = np.ceil((low - start) / cell - 1e-9), np.floor((high - start) / cell + 1e-9)
+    return start + cell * np.clip(np.round((centres - start) / cell), first, last)
 
 
 def _even_outline(points: np.ndarray, num_points: int = 56) -> np.ndarray:
@@ -102,13 +114,13 @@ def _even_outline(points: np.ndarray, num_points: int = 56) -> np.ndarray:
     return np.stack([np.interp(at, lengths, closed[:, 0]), np.interp(at, lengths, closed[:, 1])], axis=1)
 
 
-def _apart(outlines: list[np.ndarray], centres: np.ndarray) -> bool:
+def _apart(outlines: list[np.ndarray], centres: np.ndarray, variety: Variety) -> bool:
     """Whether all outlines keep the gap; centres as near as a small object's radius mean overlap without more ado."""
     for i, j in itertools.combinations(range(len(outlines)), 2):
         offset = centres[i] - centres[j]
-        if math.hypot(*offset) < SIZES["small"][0]:
+        if math.hypot(*offset) < variety.sizes["small"][0]:
             return False
         difference = (outlines[i] + offset)[:, None] - outlines[j][None]
-        if np.einsum("ijk,ijk->ij", difference, difference).min() < GAP**2:
+        if np.einsum("ijk,ijk->ij", difference, difference).min() < variety.gap**2:
             return False
     return True

@@ -5,14 +5,14 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageFilter
 
-from dalle.miniworld.scenes import MAX_DEGREES
 from dalle.miniworld.shapes import coverage
+from dalle.miniworld.variety import RICH
 from dalle.miniworld.vocabulary import SHAPES
 
 FRAME = 44  # side of the common frame, in which every mask has an area of UNIT squared and its centroid in the middle
 UNIT = 20
 DRAWN = 96  # extent at which templates are drawn
-TURNS = (-MAX_DEGREES - 1, -MAX_DEGREES / 2, 0.0, MAX_DEGREES / 2, MAX_DEGREES + 1)
+TURNS = (-RICH.max_degrees - 1, -RICH.max_degrees / 2, 0.0, RICH.max_degrees / 2, RICH.max_degrees + 1)
 BLURS = (0.012, 0.04, 0.07, 0.10)  # standard deviations as fractions of the extent: from sharp to a small object under blur
 
 

@@ -14,9 +14,6 @@ COLOURS = {
     "pink": (244, 104, 176),
 }
 
-# the extent of an object's unit box, as a fraction of the side of the central square
-SIZES = {"small": (0.28, 0.32), "large": (0.42, 0.48)}
-
 RELATIONS = ("above", "below", "left of", "right of")
 INVERSE = {"above": "below", "below": "above", "left of": "right of", "right of": "left of"}
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from dalle.miniworld.birds import Species
 from dalle.miniworld.items import CocoItem
 from dalle.miniworld.parallel import map_in_order
+from dalle.miniworld.variety import Variety
 from dalle.miniworld.web_pairs import WebPair, make_pair
 from dalle.miniworld.web_plan import WebItem
 from dalle.progress import track
@@ -18,9 +19,9 @@ from dalle.progress import track
 PAIRS_PER_SHARD = 1000
 
 
-def write_web(folder: Path, items: list[WebItem], species: list[Species], seed: int) -> None:
+def write_web(folder: Path, items: list[WebItem], species: list[Species], seed: int, variety: Variety) -> None:
     """Shards `00000.tar`, ... of a thousand pairs; `species` are those that birds of the web belong to."""
-    made = map_in_order(partial(make_pair, species=species, seed=seed), items)
+    made = map_in_order(partial(make_pair, species=species, seed=seed, variety=variety), items)
     pairs = zip(items, track(made, what="web", unit="pairs", total=len(items)), strict=True)
     for start in range(0, len(items), PAIRS_PER_SHARD):
         shard = start // PAIRS_PER_SHARD

@@ -19,6 +19,7 @@ from dalle.miniworld.panel_captions import caption_panels
 from dalle.miniworld.panels import KINDS, draw_panels
 from dalle.miniworld.pictures import draw_panels_side, draw_size, encode_jpeg, render_panels, render_scene
 from dalle.miniworld.scenes import draw_scene
+from dalle.miniworld.variety import Variety
 from dalle.miniworld.web_plan import WebItem
 from dalle.randomness import numpy_generator
 
@@ -31,32 +32,33 @@ class WebPair:
     attributes: str  # JSON
 
 
-def make_pair(item: WebItem, *, species: list[Species], seed: int) -> WebPair:
+def make_pair(item: WebItem, *, species: list[Species], seed: int, variety: Variety) -> WebPair:
     """Picture and caption of one planned pair."""
     rng = numpy_generator(seed, "web", item.index)
     if item.original is not None:
-        return _repeat(make_pair(item.original, species=species, seed=seed), rng)
+        return _repeat(make_pair(item.original, species=species, seed=seed, variety=variety), rng)
     if isinstance(item.leak, CocoItem):
         return _leak_scene(item.leak, rng, seed)
     if isinstance(item.leak, CubItem):
         return _leak_bird(item.leak, rng, seed)
     if item.kind == "bird":
         chosen = species[int(rng.integers(len(species)))]
-        image, _ = render_bird(chosen, rng, draw_size(rng))
+        image, _ = render_bird(chosen, rng, draw_size(rng, variety), variety)
         return _pair(image, alt_text(chosen, rng), bird_attributes(chosen), rng)
     if item.kind == "distractor":
-        image, caption = draw_distractor(rng, draw_size(rng))
+        image, caption = draw_distractor(rng, draw_size(rng, variety))
         return _pair(image, caption, "{}", rng)
     if item.kind == "panels":
-        panels = draw_panels(rng, KINDS[int(rng.integers(len(KINDS)))])
-        image = render_panels(panels, rng, draw_panels_side(rng))
+        panels = draw_panels(rng, KINDS[int(rng.integers(len(KINDS)))], variety)
+        image = render_panels(panels, rng, draw_panels_side(rng, variety), variety)
         return _pair(image, caption_panels(panels, rng), panels_attributes(panels), rng)
-    return _scene_pair(item.junk, rng)
+    return _scene_pair(item.junk, rng, variety)
 
 
-def _scene_pair(junk: str, rng: np.random.Generator) -> WebPair:
-    scene = draw_scene(rng, heldout=False)
-    image = render_scene(scene, rng, draw_extreme_size(rng) if junk == "aspect_ratio" else draw_size(rng))
+def _scene_pair(junk: str, rng: np.random.Generator, variety: Variety) -> WebPair:
+    scene = draw_scene(rng, heldout=False, variety=variety)
+    size = draw_extreme_size(rng) if junk == "aspect_ratio" else draw_size(rng, variety)
+    image = render_scene(scene, rng, size, variety)
     caption = caption_scene(scene, rng)
     if junk == "too_short":
         caption = short_caption(rng)

@@ -9,12 +9,11 @@ from dalle.miniworld.junk import KINDS
 from dalle.randomness import numpy_generator
 
 JUNK_FRACTION = 0.02  # of all pairs, for each kind of junk
-BIRD_FRACTION = 0.07
-DISTRACTOR_FRACTION = 0.04
-PANELS_FRACTION = 0.08
+BIRD_FRACTION = 0.18
+DISTRACTOR_FRACTION = 0.02
+PANELS_FRACTION = 0.06
 COCO_LEAK_FRACTION = 0.21  # of the coco validation images
 CUB_LEAK_FRACTION = 0.12  # of the cub test images
-NUM_LOOK_ALIKES = 12  # species that show up on the web at all
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,8 @@ input: slot T + k is the one that predicts image token k. The matrices here are 
 attention is allowed; they are for small grids, figures and tests. `dalle.prior.layout` computes without them.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -64,6 +66,19 @@ def sequence_mask(mask: str, text_length: int, grid_size: int, conv_kernel: int)
     whole[text_length:, :text_length] = True
     whole[text_length:, text_length:] = image_mask(mask, grid_size, conv_kernel)
     return whole
+
+
+def masks_of(rule: str | Sequence[str], num_layers: int) -> tuple[str, ...]:
+    """The masks of all layers from a rule: `paper`, one of MASKS for every layer, or one name a layer."""
+    if rule == "paper":
+        return tuple(layer_masks(num_layers))
+    masks = (rule,) * num_layers if isinstance(rule, str) else tuple(rule)
+    for mask in masks:
+        if mask not in MASKS:
+            raise ValueError(f"masks: unknown attention mask {mask!r}: use paper, one of {', '.join(MASKS)}, or a list of those")
+    if len(masks) != num_layers:
+        raise ValueError(f"masks names {len(masks)} masks, but the prior has {num_layers} layers: name one a layer")
+    return masks
 
 
 def layer_masks(num_layers: int) -> list[str]:

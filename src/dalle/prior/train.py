@@ -12,7 +12,7 @@ from dalle.data.token_store import TokenStore
 from dalle.prior.batches import EvaluatedPairs, TokenBatch, TrainingBatches, check_store
 from dalle.prior.kinds import AnyPrior, AnyPriorConfig, PriorKind, build_prior, initialise_prior
 from dalle.prior.loss import prior_losses
-from dalle.prior.masks import layer_masks
+from dalle.prior.masks import masks_of
 from dalle.prior.model import PriorConfig, check_shape
 from dalle.prior.pixelcnn import PixelCNNConfig, PixelCNNSizes
 from dalle.randomness import torch_generator
@@ -28,7 +28,8 @@ NUM_EVALUATED = 512  # pairs at most in a validation, and as many of the trainin
 class TrainPriorConfig:
     """The `train_prior` section; `image_loss_weight` is 7/8 in the paper, `bpe_dropout` 0.1.
 
-    `layers`, `width` and `heads` are the transformer's, and those of the same blocks where they read text for a PixelCNN.
+    `masks` is `paper` (its order of row, column and convolution), one mask for every layer (`full` for dense attention), or a
+    list with one a layer. `layers`, `width` and `heads` are the transformer's, and those of the same blocks where they read text for a PixelCNN.
     `activation_checkpointing` keeps the input of every block only and computes the rest twice (PAPER 3.8): the same gradients
     in less memory and about a third more time.
     """
@@ -38,6 +39,7 @@ class TrainPriorConfig:
     width: int
     heads: int
     conv_kernel: int
+    masks: str | tuple[str, ...]
     pixelcnn: PixelCNNSizes
     text_length: int
     bpe_dropout: float
@@ -48,6 +50,7 @@ class TrainPriorConfig:
 
     def __post_init__(self) -> None:
         check_shape(self)
+        masks_of(self.masks, self.layers)
         if self.activation_checkpointing and self.kind != "transformer":
             raise ValueError(f"activation_checkpointing is of the transformer's blocks: set it to false with kind {self.kind}")
         for name in ("bpe_dropout", "image_loss_weight"):
@@ -128,7 +131,7 @@ def prior_config(config: TrainPriorConfig, text_vocab_size: int, store: TokenSto
     }
     if config.kind == "pixelcnn":
         return PixelCNNConfig(**shared, pixelcnn=config.pixelcnn)
-    return PriorConfig(**shared, conv_kernel=config.conv_kernel, masks=tuple(layer_masks(config.layers)))
+    return PriorConfig(**shared, conv_kernel=config.conv_kernel, masks=masks_of(config.masks, config.layers))
 
 
 def validation(
