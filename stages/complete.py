@@ -22,6 +22,7 @@ from dalle.generation.encoding import encode_images
 from dalle.miniworld.items import panels_of
 from dalle.miniworld.panels import Panels
 from dalle.miniworld.reader_accuracy import panel_reader_accuracy
+from dalle.miniworld.variety import VARIETIES
 from dalle.prior.kinds import load_prior
 from dalle.randomness import derive_seed
 from harness.stage import Stage, run_stage
@@ -63,7 +64,12 @@ def complete(pairs: pd.DataFrame, stage: Stage) -> tuple[Completions, dict[str, 
     metrics = completion_metrics(images, told, completions.best, panels)
     for name, whole in {"real": pictures, "dvae": reconstructions(pictures, dvae, stage)}.items():
         metrics |= success_metrics(name, as_asked(whole, panels), panels)
-    metrics["reader/accuracy"] = panel_reader_accuracy(NUM_READER_RENDERS, stage.params.seed, stage.params.image_size)
+    metrics["reader/accuracy"] = panel_reader_accuracy(
+        NUM_READER_RENDERS,
+        stage.params.seed,
+        stage.params.image_size,
+        VARIETIES[stage.params.prepare_data.miniworld.variety],
+    )
     return completions, metrics
 
 
