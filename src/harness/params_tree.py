@@ -26,6 +26,7 @@ from dalle.human_eval.simulated import SimulatedRaters
 from dalle.miniworld.corpora import MiniworldConfig
 from dalle.overlap.train import TrainDetectorConfig
 from dalle.prior.train import TrainPriorConfig
+from dalle.training.precision import Precision
 from harness.run_config import FINETUNED, MINIWORLD, RunConfig
 
 BASELINES = ("dfgan",)
@@ -86,7 +87,7 @@ class PrecomputeTokensConfig:
     codes: Codes
     batch_size: int
     pairs_per_shard: int
-    precision: Literal["bf16", "fp32"]
+    precision: Precision
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "views", "batch_size", "pairs_per_shard")
@@ -136,7 +137,7 @@ class RerankConfig:
 
     sweep: tuple[int, ...]
     batch_size: int
-    precision: Literal["bf16", "fp32"]
+    precision: Precision
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "batch_size")
@@ -154,7 +155,7 @@ class FindOverlapConfig:
     threshold: float
     batch_size: int
     block_size: int
-    precision: Literal["bf16", "fp32"]
+    precision: Precision
 
     def __post_init__(self) -> None:
         _at_least(self, 1, "batch_size", "block_size")

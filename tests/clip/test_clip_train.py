@@ -1,11 +1,12 @@
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from dalle.clip.model import clip_text_tokens
-from dalle.clip.train import PairBatches, TrainClipConfig, caption_groups, train_clip
+from dalle.clip.train import NegativesConfig, PairBatches, Pool, TrainClipConfig, caption_groups, shifted, train_clip
 from dalle.training.checkpoint import Checkpoint
 from dalle.training.log import MemoryLog
 from dalle.training.loop import OptimConfig, RunOptions
@@ -31,7 +32,9 @@ OPTIONS = RunOptions(device="cpu", data_workers=1, log_every=10, checkpoint_seco
 
 
 def config(towers, **changes):
-    return TrainClipConfig(towers=towers, validation_pairs=12, optim=replace(OPTIM, **changes))
+    negatives = NegativesConfig(words=False, pictures=0, mixed=0, sampled=0)
+    optim = replace(OPTIM, **changes)
+    return TrainClipConfig(towers=towers, negatives=negatives, max_shift=None, validation_pairs=12, optim=optim)
 
 
 def run(pairs, tokenizer, towers, folder, *, seed=0, **changes):
@@ -99,3 +102,66 @@ def test_config_names_the_rule(pairs, tokenizer, tmp_path):
         replace(config(TRANSFORMER), validation_pairs=1)
     with pytest.raises(ValueError, match=r"optim\.batch_size must be at least 2"):
         run(pairs, tokenizer, TRANSFORMER, tmp_path, batch_size=1)
+
+
+def pooled(pairs, num_pairs=10, negatives=2):
+    """A pool of flat pictures: that of pair i has the grey i, its negatives i + 100 and i + 200 hundredths of a byte's range."""
+    ids = pairs[pairs["split"] == "train"]["pair_id"].to_numpy()[:num_pairs]
+    greys = np.arange(num_pairs)[:, None] + 100 * np.arange(1 + negatives)
+    images = np.broadcast_to(greys[..., None, None, None], (*greys.shape, 32, 32, 3)).astype(np.uint8)
+    return Pool(pair_ids=ids, images=images)
+
+
+def test_half_of_a_batch_comes_from_the_pool_with_its_own_negatives(pairs, tokenizer):
+    train = pairs[pairs["split"] == "train"].reset_index(drop=True)
+    negatives = NegativesConfig(words=False, pictures=10, mixed=1, sampled=1)
+    asked = replace(config(TRANSFORMER), negatives=negatives, max_shift=2)
+    batch = PairBatches(train, tokenizer, asked, image_size=32, seed=0, pool=pooled(pairs))(3)
+    assert batch["images"].shape == (24, 3, 32, 32) and batch["negative_images"].shape == (12, 2, 3, 32, 32)
+    greys = (batch["images"][12:, 0, 0, 0] * 255).round().long()
+    assert sorted(set(greys.tolist())) == list(range(10))
+    wrong = (batch["negative_images"][:, :, 0, 0, 0] * 255).round().long()
+    assert torch.equal(wrong, greys[:, None] + torch.tensor([100, 200]))
+    expected = clip_text_tokens(tokenizer, train["caption"].iloc[greys.tolist()].tolist(), 24)
+    assert torch.equal(batch["text_tokens"][12:], expected)
+
+
+def test_a_pool_of_other_pairs_is_refused(pairs, tokenizer):
+    train = pairs[pairs["split"] == "train"].reset_index(drop=True)
+    other = replace(pooled(pairs), pair_ids=np.array([f"other{i}" for i in range(10)]))
+    with pytest.raises(ValueError, match="not in the training split"):
+        PairBatches(train, tokenizer, config(TRANSFORMER), image_size=32, seed=0, pool=other)
+
+
+def test_learns_with_every_kind_of_negatives(pairs, tokenizer, tmp_path):
+    asked = replace(config(RESNET), negatives=NegativesConfig(words=True, pictures=10, mixed=1, sampled=1), max_shift=1)
+    model, metrics = train_clip(
+        pairs, tokenizer, asked, image_size=32, seed=0, options=OPTIONS, checkpoint=Checkpoint(tmp_path / "state.pt"),
+        log=MemoryLog(), pool=pooled(pairs),
+    )
+    assert metrics["valid/retrieval_top1"] >= 0.4  # chance is 1/12
+
+
+def test_shifted_moves_and_repeats_the_edge():
+    image = np.arange(5 * 5 * 3, dtype=np.uint8).reshape(5, 5, 3)
+    assert np.array_equal(shifted(image, 0, np.random.default_rng(0)), image)
+    offsets = set()
+    for seed in range(60):
+        moved = shifted(image, 1, np.random.default_rng(seed))
+        down, right = divmod(int(moved[2, 2, 0] - image[2, 2, 0]) + 18, 15)
+        offsets.add((down - 1, (right - 3) // 3))
+        padded = np.pad(image, ((1, 1), (1, 1), (0, 0)), mode="edge")
+        assert any(np.array_equal(moved, padded[y : y + 5, x : x + 5]) for y in range(3) for x in range(3))
+    assert len(offsets) == 9
+
+
+@pytest.mark.parametrize(
+    ("values", "rule"),
+    [
+        ({"pictures": -1}, "pictures must not be negative, got -1"),
+        ({"mixed": 1}, r"mixed \(1\) and sampled \(0\) are for each of pictures, which is 0"),
+    ],
+)
+def test_negatives_name_the_rule(values, rule):
+    with pytest.raises(ValueError, match=rule):
+        NegativesConfig(**{"words": True, "pictures": 0, "mixed": 0, "sampled": 0, **values})

@@ -153,3 +153,20 @@ def test_padding_is_another_token_at_every_position():
 def test_a_dropout_that_is_no_probability_is_refused():
     with pytest.raises(ValueError, match="dropout must be from 0 to 1"):
         TOKENIZER.encode_with_dropout("a", 1.5, np.random.default_rng(0))
+
+
+JOINED = train_tokenizer(CAPTIONS, 400, "joined")
+
+
+@given(TEXT)
+def test_joined_spaces_lose_nothing_and_match_the_library(caption):
+    ids = JOINED.encode(caption)
+    assert JOINED.decode(ids) == caption.lower().encode("utf-8", "replace").decode("utf-8", "replace")
+    assert ids == JOINED._tokenizer.encode(caption.lower()).ids
+
+
+def test_joined_spaces_need_fewer_tokens_and_survive_saving(tmp_path):
+    words = "a small red circle above a large blue square"
+    assert len(JOINED.encode(words)) <= len(TOKENIZER.encode(words)) - 6
+    JOINED.save(tmp_path)
+    assert CaptionTokenizer.load(tmp_path).encode(words) == JOINED.encode(words)

@@ -78,6 +78,7 @@ def trained(kind="transformer") -> TrainPriorConfig:
         width=32,
         heads=2,
         conv_kernel=3,
+        masks="paper",
         pixelcnn=PixelCNNSizes(layers=2, width=32, kernel=3),
         text_length=4,
         bpe_dropout=0.1,

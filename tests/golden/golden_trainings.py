@@ -16,7 +16,7 @@ import torch
 from golden_world import golden_pairs, golden_store
 
 from dalle.clip.model import TowerSizes
-from dalle.clip.train import TrainClipConfig, train_clip
+from dalle.clip.train import NegativesConfig, TrainClipConfig, train_clip
 from dalle.data.bpe import train_tokenizer
 from dalle.data.images import ImageBatches, dvae_crop, load_evaluation_images
 from dalle.dvae.train import TrainDVAEConfig, train_dvae
@@ -83,6 +83,7 @@ PRIOR = TrainPriorConfig(
     width=32,
     heads=2,
     conv_kernel=3,
+    masks="paper",
     pixelcnn=PixelCNNSizes(layers=3, width=24, kernel=3),
     text_length=15,
     bpe_dropout=0.2,
@@ -104,6 +105,8 @@ CLIP = TrainClipConfig(
         text_layers=1,
         text_heads=2,
     ),
+    negatives=NegativesConfig(words=False, pictures=0, mixed=0, sampled=0),
+    max_shift=None,
     validation_pairs=12,
     optim=optim(shards=1, eps=1e-3),
 )

@@ -14,6 +14,7 @@ SEED = 7
 @pytest.fixture(scope="session")
 def config():
     return MiniworldConfig(
+        variety="rich",
         web_pairs=400, coco_train_images=20, coco_val_images=100, cub_species=8, cub_images_per_species=25, panels=12
     )
 

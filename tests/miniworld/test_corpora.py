@@ -24,6 +24,7 @@ SEED = 7
 )
 def test_rendering_twice_gives_the_same_bytes(tmp_path, corpus, render):
     tiny = MiniworldConfig(
+        variety="rich",
         web_pairs=60, coco_train_images=5, coco_val_images=10, cub_species=3, cub_images_per_species=4, panels=4
     )
     for name in ("first", "second"):
@@ -45,6 +46,7 @@ def test_many_processes_give_what_one_gives():
 
 def test_growing_one_corpus_leaves_the_items_of_the_others_alone(world, tmp_path, config):
     fewer = MiniworldConfig(
+        variety="rich",
         web_pairs=60, coco_train_images=3, coco_val_images=4, cub_species=2, cub_images_per_species=3, panels=3
     )
     render_coco(fewer, SEED, tmp_path / "coco")
@@ -138,6 +140,7 @@ def test_heldout_column_is_what_the_caption_says(world):
 
 def test_plan_without_room_for_the_leaks_is_refused(tmp_path):
     crowded = MiniworldConfig(
+        variety="rich",
         web_pairs=30, coco_train_images=1, coco_val_images=100, cub_species=2, cub_images_per_species=1, panels=3
     )
     with pytest.raises(ValueError, match="web_pairs.*at least 42"):

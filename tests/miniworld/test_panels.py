@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from dalle.miniworld.captions import parse_caption
 from dalle.miniworld.panel_captions import WORDINGS, caption_panels
 from dalle.miniworld.panel_reader import read_panel, shows_panels
-from dalle.miniworld.panels import EXTENTS, KINDS, PANEL_MARGIN, draw_panels
+from dalle.miniworld.panels import KINDS, PANEL_MARGIN, draw_panels
 from dalle.miniworld.pictures import draw_panels_side, render_panels
 from dalle.miniworld.reader_accuracy import fresh_panels, panel_reader_accuracy
-from dalle.miniworld.scenes import MARGIN
 from dalle.miniworld.shapes import placed_outline
+from dalle.miniworld.variety import CANONICAL, RICH, VARIETIES
 from dalle.miniworld.vocabulary import COLOURS, HELDOUT
 from dalle.randomness import numpy_generator
 
@@ -29,13 +29,13 @@ def rendered(kind, seed, side=96):
 
 
 @settings(max_examples=200, deadline=None)
-@given(seed=SEEDS, kind=st.sampled_from(KINDS))
-def test_a_shape_keeps_inside_its_half_and_no_combination_is_held_out(seed, kind):
-    panels = draw_panels(numpy_generator(seed), kind)
+@given(seed=SEEDS, kind=st.sampled_from(KINDS), variety=st.sampled_from([CANONICAL, RICH]))
+def test_a_shape_keeps_inside_its_half_and_no_combination_is_held_out(seed, kind, variety):
+    panels, margin = draw_panels(numpy_generator(seed), kind, variety), variety.margin
     outline = placed_outline(panels.shape, panels.centre, panels.extent, panels.degrees)
-    assert (outline >= (MARGIN - 1e-9, PANEL_MARGIN - 1e-9)).all()
-    assert (outline <= (1 - MARGIN + 1e-9, 0.5 - PANEL_MARGIN + 1e-9)).all()
-    assert panels.extent >= EXTENTS[0] and 12 * panels.extent > 4, "four cells of a grid of 12"
+    assert (outline >= (margin - 1e-9, PANEL_MARGIN - 1e-9)).all()
+    assert (outline <= (1 - margin + 1e-9, 0.5 - PANEL_MARGIN + 1e-9)).all()
+    assert panels.extent >= variety.panel_extent[0] and 12 * panels.extent > 4, "four cells of a grid of 12"
     assert not {(panels.shape, panels.colour), (panels.shape, panels.colour_below)} & HELDOUT
     assert (panels.colour != panels.colour_below) == (kind == "recoloured")
 
@@ -89,7 +89,7 @@ def test_every_kind_has_a_few_wordings_and_they_are_all_used():
 
 
 def test_the_reader_is_right_on_99_percent_of_fresh_renders():
-    assert panel_reader_accuracy(300, SEED, 48) >= 0.99
+    assert all(panel_reader_accuracy(300, SEED, 48, variety) >= 0.99 for variety in VARIETIES.values())
     with pytest.raises(ValueError, match="num_images: must be at least 1"):
         panel_reader_accuracy(0, SEED, 48)
 

@@ -5,13 +5,14 @@ from scipy import ndimage
 from dalle.miniworld.captions import SceneQuery, parse_caption
 from dalle.miniworld.reader import read_scene, shows
 from dalle.miniworld.reader_accuracy import fresh_render, full_query, reader_accuracy
+from dalle.miniworld.variety import VARIETIES
 from dalle.miniworld.vocabulary import INVERSE
 
 SEED = 11
 
 
 def test_reader_is_right_on_99_percent_of_fresh_renders():
-    assert reader_accuracy(300, SEED, 64) >= 0.99
+    assert all(reader_accuracy(300, SEED, 64, variety) >= 0.99 for variety in VARIETIES.values())
 
 
 def test_reader_bears_blur():

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from dalle.miniworld.pictures import render_scene
 from dalle.miniworld.scenes import draw_scene
-from dalle.miniworld.shapes import coverage
+from dalle.miniworld.shapes import coverage, placed_outline
+from dalle.miniworld.variety import CANONICAL
 from dalle.miniworld.vocabulary import HELDOUT, SHAPES
 from dalle.randomness import numpy_generator
 
@@ -56,3 +58,25 @@ def test_coverage_of_known_shapes_has_the_area_of_geometry():
     area = {shape: np.asarray(coverage(shape, (80, 80), extent, 0, (160, 160)), float).sum() / 255 for shape in SHAPES}
     assert area["circle"] == pytest.approx(np.pi * (0.475 * extent) ** 2, rel=0.02)
     assert area["ring"] == pytest.approx(np.pi * (0.5 * extent) ** 2 * (1 - 0.56**2), rel=0.03)
+
+
+@pytest.fixture(scope="module")
+def canonical_scenes():
+    return [draw_scene(numpy_generator("canonical", seed), heldout=False, variety=CANONICAL) for seed in range(150)]
+
+
+def test_objects_of_the_canonical_world_lie_on_whole_cells(canonical_scenes):
+    for item in itertools.chain.from_iterable(scene.objects for scene in canonical_scenes):
+        offset = 0.5 if item.size == "small" else 0.0
+        cells = np.array(item.centre) * 8 - offset
+        assert np.allclose(cells, np.round(cells)) and item.degrees == 0
+        outline = placed_outline(item.shape, item.centre, item.extent, 0)
+        assert (outline >= CANONICAL.margin - 1e-9).all() and (outline <= 1 - CANONICAL.margin + 1e-9).all()
+
+
+def test_two_renders_of_a_canonical_scene_differ_by_their_tint_alone(canonical_scenes):
+    for scene in canonical_scenes[:20]:
+        renders = {render_scene(scene, numpy_generator(seed), (64, 64), CANONICAL).tobytes() for seed in range(40)}
+        assert len(renders) == (6 if scene.ground == "stripes" else 3)  # three tints; stripes are upright or level
+        rich = {render_scene(scene, numpy_generator(seed), (64, 64)).tobytes() for seed in range(10)}
+        assert len(rich) == 10

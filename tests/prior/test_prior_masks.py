@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from dalle.prior.cache import slots_of
-from dalle.prior.masks import MASKS, farthest_offset, image_mask, layer_masks, sequence_mask
+from dalle.prior.masks import MASKS, farthest_offset, image_mask, layer_masks, masks_of, sequence_mask
 
 GRIDS = [1, 2, 3, 4, 5, 8]
 
@@ -116,3 +116,18 @@ def test_a_row_s_cache_is_a_row_and_a_convolution_s_five_rows_at_the_paper_s_siz
 def test_farthest_offset(mask, grid_size, kernel):
     queries, keys = image_mask(mask, grid_size, kernel).nonzero(as_tuple=True)
     assert farthest_offset(mask, grid_size, kernel) == int((queries - keys).max())
+
+
+def test_masks_by_a_rule_or_by_name():
+    assert masks_of("paper", 6) == tuple(layer_masks(6))
+    assert masks_of("full", 3) == ("full",) * 3
+    assert masks_of(["row", "convolution"], 2) == ("row", "convolution")
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [("sparse", "'sparse'.*paper, one of row"), (["row", "diagonal"], "'diagonal'"), (["row"], "names 1 masks.*2 layers")],
+)
+def test_a_rule_that_gives_no_masks_is_named(rule, message):
+    with pytest.raises(ValueError, match=message):
+        masks_of(rule, 2)

@@ -80,6 +80,7 @@ def config(updates=60, **changes) -> TrainPriorConfig:
         "width": 32,
         "heads": 2,
         "conv_kernel": 3,
+        "masks": "paper",
         "pixelcnn": PixelCNNSizes(layers=2, width=32, kernel=3),
         "text_length": 4,
         "bpe_dropout": 0.0,

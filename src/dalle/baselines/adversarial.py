@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from dalle.training.averaging import ExponentialMovingAverage
 from dalle.training.checkpoint import Checkpoint
 from dalle.training.log import Log
 from dalle.training.loop import Batch, RunOptions, prefetched, shard_of, to_device
-from dalle.training.precision import autocast
+from dalle.training.precision import Precision, autocast
 from dalle.training.schedules import Schedule
 
 LossFunction = Callable[[nn.Module, nn.Module, Batch], tuple[Tensor, Mapping[str, Tensor]]]
@@ -39,7 +39,7 @@ class AdversarialConfig:
     eps: float
     ema_decay: float
     ema_every: int
-    precision: Literal["bf16", "fp32"]
+    precision: Precision
     validate_every: int
 
     def __post_init__(self) -> None:

@@ -1,7 +1,7 @@
 """Similarities between captions and their candidate images (PAPER 5)."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 from dalle.clip.model import clip_text_tokens, encode_images, encode_text, images_to_tensor
 from dalle.data.bpe import CaptionTokenizer
 from dalle.progress import track
-from dalle.training.precision import autocast
+from dalle.training.precision import Precision, autocast
 
 if TYPE_CHECKING:
     import open_clip
@@ -25,7 +25,7 @@ def clip_scores(
     *,
     num_candidates: int,
     batch_size: int = 256,
-    precision: Literal["bf16", "fp32"] = "fp32",
+    precision: Precision = "fp32",
 ) -> np.ndarray:
     """Cosine similarities float32 (C, N) of C captions with N candidates each.
 

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from dalle.generation.categorical import draw_indices
 from dalle.prior.kinds import AnyPrior, SamplingCache
 from dalle.progress import track
 from dalle.randomness import numpy_generator
-from dalle.training.precision import autocast
+from dalle.training.precision import Precision, autocast
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +33,7 @@ class SampleConfig:
     top_k: int | None
     top_p: float | None
     batch_size: int
-    precision: Literal["bf16", "fp32"]
+    precision: Precision
 
     def __post_init__(self) -> None:
         for name in ("candidates", "batch_size"):
@@ -55,7 +54,7 @@ def sample_candidates(
     seed: int,
     batch_size: int,
     device: str,
-    precision: Literal["bf16", "fp32"] = "bf16",
+    precision: Precision = "bf16",
     prefix: Tensor | None = None,
     work_folder: Path | None = None,
 ) -> np.ndarray:

@@ -66,7 +66,7 @@ def to_image(canvas: np.ndarray) -> Image.Image:
 
 def encode_jpeg(image: Image.Image, quality: int) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=quality)
+    image.save(buffer, "JPEG", quality=quality, subsampling=0)  # colours as sharp as the rest
     return buffer.getvalue()
 
 

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -19,14 +18,14 @@ from dalle.overlap.copies import squeezed
 from dalle.overlap.model import Detector
 from dalle.overlap.search import quantized
 from dalle.progress import track
-from dalle.training.precision import autocast
+from dalle.training.precision import Precision, autocast
 
 CHUNK_BATCHES = 64  # batches in a file that a killed search finds again
 THUMBNAIL = 16  # pixels a side
 Embed = Callable[[np.ndarray], np.ndarray]  # uint8 (B, size, size, 3) -> int16 (B, D)
 
 
-def embedder(detector: Detector, device: str, precision: Literal["bf16", "fp32"]) -> Embed:
+def embedder(detector: Detector, device: str, precision: Precision) -> Embed:
     """The detector, in evaluation mode on `device`, as a function of pixels."""
     detector = detector.to(device).eval()
     return partial(_embed, detector, device, precision)

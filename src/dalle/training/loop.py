@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from dalle.progress import track
 from dalle.training.averaging import ExponentialMovingAverage
 from dalle.training.checkpoint import Checkpoint
 from dalle.training.log import Log
-from dalle.training.precision import autocast
+from dalle.training.precision import Precision, autocast
 from dalle.training.schedules import PlateauHalving, PlateauRule, Schedule
 
 R = TypeVar("R")
@@ -47,7 +47,7 @@ class OptimConfig:
     clip_norm: float | None
     ema_decay: float
     ema_every: int
-    precision: Literal["bf16", "fp32"]
+    precision: Precision
     validate_every: int
 
     def __post_init__(self) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -11,7 +10,7 @@ from scipy.stats import truncnorm
 from dalle.baselines.dfgan.model import DFGANConfig, Generator
 from dalle.randomness import numpy_generator
 from dalle.training.model_folder import load_model
-from dalle.training.precision import autocast
+from dalle.training.precision import Precision, autocast
 
 
 def load_generator(folder: Path) -> Generator:
@@ -28,7 +27,7 @@ def generate(
     seed: int,
     batch_size: int,
     device: str,
-    precision: Literal["bf16", "fp32"] = "fp32",
+    precision: Precision = "fp32",
 ) -> np.ndarray:
     """Images uint8 (C, H, W, 3) for sentences float32 (C, D); a picture depends on its caption, its id and the seed alone."""
     generator = generator.to(device, memory_format=torch.channels_last).eval()
