@@ -256,10 +256,10 @@ def ablate(
     from harness import ablation_page as page
     from harness.ablation_document import read_document
     from harness.ablation_results import AblationResults, require_metrics
-    from harness.ablation_runs import run_arms
+    from harness.ablation_runs import run_ablation
 
     document = read_document(folder, PARAMS, PIPELINE, context.obj)
-    outcomes = run_arms(document, PARAMS, PIPELINE, check=lambda outcome: require_metrics(document, outcome))
+    outcomes = run_ablation(document, PARAMS, PIPELINE, check=lambda outcome: require_metrics(document, outcome))
     results = AblationResults(document=document, outcomes=outcomes)
     for line in page.terminal_lines(results):
         print(line)
