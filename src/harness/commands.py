@@ -270,7 +270,7 @@ def ablate(
 @app.command(cls=Command, rich_help_panel=EXPERIMENTS_PANEL)
 def seeds(
     context: typer.Context,
-    number: Annotated[int, typer.Argument(metavar="N", help="of seeds in all, the one of params.yaml, which has run, among them")],
+    number: Annotated[int, typer.Argument(metavar="N", help="seeds in all, with the one of params.yaml, which has run")],
     targets: Annotated[
         list[str] | None,
         typer.Option(metavar="STAGE", help="run up to this stage alone, and collect what comes before it; may be repeated"),

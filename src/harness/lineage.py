@@ -18,7 +18,8 @@ class RunRecord:
     """The run behind a stage's outs (None: tracking was off), what it was made from, and how long it took.
 
     `params` are the stage's own leaves of params.yaml, `data` the digests of the deps that are not code, `upstream` the
-    runs that made those, by stage label; `machine` is what it ran on, see `describe_machine`; `commit` is None where there is no git, `dirty` where git would not say.
+    runs that made those, by stage label; `machine` is what it ran on, see `describe_machine`; `commit` is None
+    where there is no git, `dirty` where git would not say.
     """
 
     stage: str

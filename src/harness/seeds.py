@@ -74,7 +74,8 @@ def run_seeds(runs: SeedRuns, params_file: Path, pipeline_file: Path) -> list[Va
     outcomes = run_arms(runs.plan, params_file, pipeline_file, check=_require_done)
     for outcome in outcomes:
         _require_done(outcome)
-    variants = variants_of_revisions([workspace, *(outcome.experiment for outcome in outcomes if outcome.experiment is not None)])
+    experiments = [outcome.experiment for outcome in outcomes if outcome.experiment is not None]
+    variants = variants_of_revisions([workspace, *experiments])
     for variant in variants:
         _require_results(variant, runs.labels)
     return variants
@@ -132,7 +133,7 @@ def read_seeds(text: str, source: str) -> dict[str, Seeds]:
     rows = list(csv.DictReader(text.splitlines()))
     columns = [column for column in (rows[0] if rows else ()) if column and column.startswith(SEED_COLUMN)]
     if not columns or "key" not in rows[0]:
-        raise ConfigError(f"{source}: expected the columns key and {SEED_COLUMN}0, {SEED_COLUMN}1, ...: 'dalle seeds' writes them")
+        raise ConfigError(f"{source}: expected the columns key and {SEED_COLUMN}0, ...: 'dalle seeds' writes them")
     found = {}
     for number, row in enumerate(rows, start=2):
         try:

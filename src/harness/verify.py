@@ -79,7 +79,7 @@ def verify(against: str) -> Verification:
     """The workspace against a git revision, or against a folder with dvc.lock and reports/metrics."""
     here, there = Revision(WORKSPACE, None), _reference(against)
     if not here.lock or not any(Path("runs").glob("*.json")):
-        raise ConfigError("nothing has run in this folder: the results in it are those that were committed; run 'dvc repro' first")
+        raise ConfigError("nothing has run in this folder: the results in it are the committed ones; run 'dvc repro' first")
     seeds, notes = _seeds(here, there)
     outs = tuple(_outs(here, there))
     mine, broken = _numbers(here)
@@ -101,7 +101,7 @@ def _reference(against: str) -> Revision:
     if not folder.is_dir():
         return find_revisions([against])[0]
     if not (folder / "dvc.lock").is_file():
-        raise ConfigError(f"--against {against}: this folder has no dvc.lock: expected a project that has run, or a git revision")
+        raise ConfigError(f"--against {against}: this folder has no dvc.lock: give a project that has run, or a git revision")
     return Revision(against, None, folder=folder)
 
 
