@@ -92,7 +92,7 @@ def draw(pairs: pd.DataFrame, pictures: np.ndarray, dvae: DVAE, stage: Stage) ->
         captions,
         caption_ids,
         config=config,
-        seed=derive_seed(stage.params.seed, "complete"),
+        seed=derive_seed(stage.params.training_seed, "complete"),
         device=device,
     )
     images = decode_codes(dvae, candidates.reshape(-1, candidates.shape[-1]), config.batch_size, device)

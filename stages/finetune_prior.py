@@ -20,7 +20,7 @@ from harness.stage import Stage, run_stage
 
 def main(stage: Stage) -> None:
     config, domain = stage.params.finetune_prior, stage.item
-    seed = derive_seed(stage.params.seed, "finetune_prior", domain)
+    seed = derive_seed(stage.params.training_seed, "finetune_prior", domain)
     prior, store = load_prior(Path("models/prior")), domain_tokens(stage, seed)
     metrics = finetune_prior(
         prior,
@@ -46,7 +46,8 @@ def domain_tokens(stage: Stage, seed: int) -> TokenStore:
     """The domain's training split as tokens, with the views of `precompute_tokens`: kept until the stage ends, then deleted."""
     config, dvae, domain = stage.params.precompute_tokens, load_dvae(Path("models/dvae")), stage.item
     manifest = read_manifest(Path(f"data/prepared/{domain}.parquet"))
-    pairs = training_split(manifest, domain, stage.params.finetune_prior.valid_fraction, seed)
+    split_seed = derive_seed(stage.params.seed, "finetune_prior", domain)
+    pairs = training_split(manifest, domain, stage.params.finetune_prior.valid_fraction, split_seed)
     encode = functools.partial(
         encode_views,
         dvae,

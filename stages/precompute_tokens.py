@@ -24,7 +24,7 @@ def main(stage: Stage) -> None:
         dvae,
         num_views=config.views,
         codes=config.codes,
-        seed=derive_seed(stage.params.seed, "precompute_tokens"),
+        seed=derive_seed(stage.params.training_seed, "precompute_tokens"),
         batch_size=config.batch_size,
         device=stage.options.device,
         precision=config.precision,

@@ -20,9 +20,9 @@ from harness.stage import Stage, run_stage
 
 def main(stage: Stage) -> None:
     config, domain = stage.params.sample, stage.item
-    seed = derive_seed(stage.params.seed, "sample", domain)
     pairs = evaluation_pairs(read_manifest(Path(f"data/prepared/{domain}.parquet")), domain)
-    captions = choose_captions(pairs, getattr(config.captions, domain), config.num_captions, seed)
+    captions_seed = derive_seed(stage.params.seed, "sample", domain)
+    captions = choose_captions(pairs, getattr(config.captions, domain), config.num_captions, captions_seed)
     tokenizer = CaptionTokenizer.load(Path("models/tokenizer"))
     prior = load_prior(Path("models/prior"))
     text = caption_text_tokens(
@@ -43,7 +43,7 @@ def main(stage: Stage) -> None:
         temperature=config.temperature,
         top_k=config.top_k,
         top_p=config.top_p,
-        seed=seed,
+        seed=derive_seed(stage.params.training_seed, "sample", domain),
         batch_size=config.batch_size,
         device=stage.options.device,
         precision=config.precision,

@@ -22,7 +22,7 @@ def main(stage: Stage) -> None:
         encode(captions["caption"].tolist()),
         captions["caption_id"].tolist(),
         truncation=config.truncation,
-        seed=derive_seed(stage.params.seed, "sample_baseline", stage.item),
+        seed=derive_seed(stage.params.training_seed, "sample_baseline", stage.item),
         batch_size=config.batch_size,
         device=stage.options.device,
     )

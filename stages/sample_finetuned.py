@@ -67,7 +67,7 @@ def draw(stage: Stage, captions: pd.DataFrame, tokenizer: CaptionTokenizer) -> n
         temperature=config.temperature,
         top_k=config.top_k,
         top_p=config.top_p,
-        seed=derive_seed(stage.params.seed, "sample", domain),
+        seed=derive_seed(stage.params.training_seed, "sample", domain),
         batch_size=config.batch_size,
         device=stage.options.device,
         precision=config.precision,

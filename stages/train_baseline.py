@@ -21,10 +21,11 @@ NUM_SHOWN = 8
 def main(stage: Stage) -> None:
     name, _, domain = stage.item.partition("-")
     assert name == "dfgan", "the only baseline that params.yaml can name"
-    config, seed = stage.params.train_baseline.dfgan, derive_seed(stage.params.seed, "train_baseline", stage.item)
+    config, seed = stage.params.train_baseline.dfgan, derive_seed(stage.params.training_seed, "train_baseline", stage.item)
     manifest = read_manifest(Path(f"data/prepared/{domain}.parquet"))
     pairs = manifest[manifest["split"] == "train"].reset_index(drop=True)
-    pairs["split"] = assign_split(pairs["image_id"], config.valid_fraction, seed)
+    split_seed = derive_seed(stage.params.seed, "train_baseline", stage.item)
+    pairs["split"] = assign_split(pairs["image_id"], config.valid_fraction, split_seed)
     encode, text_metrics = trained_encoder(stage, config.text_encoder, pairs[pairs["split"] == "train"], seed)
     shown = pairs[pairs["split"] == "valid"].drop_duplicates("image_id").head(NUM_SHOWN)
     shown_ids, shown_sentences = shown["pair_id"].tolist(), encode(shown["caption"].tolist())

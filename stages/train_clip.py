@@ -21,7 +21,7 @@ def main(stage: Stage) -> None:
         CaptionTokenizer.load(Path("models/tokenizer")),
         config,
         image_size=stage.params.image_size,
-        seed=derive_seed(stage.params.seed, "train_clip"),
+        seed=derive_seed(stage.params.training_seed, "train_clip"),
         options=stage.options,
         checkpoint=stage.checkpoint,
         log=stage.log,

@@ -23,7 +23,7 @@ def main(stage: Stage) -> None:
     config, size = stage.params.train_dvae, stage.params.image_size
     if config.init != SCRATCH:  # a queued experiment runs in a copy that lacks what git ignores
         config = dataclasses.replace(config, init=str(stage.root / config.init))
-    seed = derive_seed(stage.params.seed, "train_dvae")
+    seed = derive_seed(stage.params.training_seed, "train_dvae")
     images = one_row_per_image(read_manifest(Path("data/filtered/pairs.parquet")))
     valid = load_evaluation_images(images[images["split"] == "valid"], size)
     if len(valid) < 2:

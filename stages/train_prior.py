@@ -25,7 +25,7 @@ def main(stage: Stage) -> None:
         store,
         tokenizer,
         config,
-        seed=derive_seed(stage.params.seed, "train_prior"),
+        seed=derive_seed(stage.params.training_seed, "train_prior"),
         options=stage.options,
         checkpoint=stage.checkpoint,
         log=stage.log,
@@ -58,7 +58,7 @@ def sampler(stage: Stage, store: TokenStore, tokenizer: CaptionTokenizer) -> Cal
             temperature=config.temperature,
             top_k=config.top_k,
             top_p=config.top_p,
-            seed=stage.params.seed,
+            seed=stage.params.training_seed,
             batch_size=NUM_SHOWN,
             device=device,
         )

@@ -15,6 +15,7 @@ from harness.sentences import DIVERGES, TRENDS, Sentence, label_of, parse_rule
 from harness.variants import NOT_COMPARED
 
 DOCUMENT = "ablation.yaml"
+TRAINING_SEED = "training_seed"  # of all that is trained on the data and drawn from the models; the data have `seed`
 MAX_GROUPS, MAX_METRICS = 6, 6  # what a figure has room for
 
 
@@ -103,11 +104,17 @@ def read_document(folder: Path, params_file: Path, pipeline_file: Path, tree: ty
 
 def stages_up_to(target: str, pipeline: Sequence[StageEntry], where: str = "target") -> tuple[StageEntry, ...]:
     """The stages called `target` (a `foreach` stage stands for all its items) and all before them, in order."""
+    named = stages_called(target, pipeline, where)
+    found = {before for entry in named for before in ancestors(tuple(pipeline), entry)} | set(named)
+    return tuple(entry for entry in pipeline if entry in found)
+
+
+def stages_called(target: str, pipeline: Sequence[StageEntry], where: str = "target") -> list[StageEntry]:
+    """The stage of that name or address; a `foreach` stage's name stands for all its items."""
     named = [entry for entry in pipeline if target in (entry.name, entry.address)]
     if not named:
         raise ConfigError(f"{where}: dvc.yaml has no stage '{target}'{_near(str(target), [entry.name for entry in pipeline])}")
-    found = {before for entry in named for before in ancestors(tuple(pipeline), entry)} | set(named)
-    return tuple(entry for entry in pipeline if entry in found)
+    return named
 
 
 class _Arms:
@@ -118,6 +125,11 @@ class _Arms:
         self._leaves = flatten(params)
         self._defaults = self._typed(params, "params.yaml")
         self.arms: list[Arm] = []
+
+    @property
+    def seed_key(self) -> str:
+        """What repeats a training on the same data, where params.yaml has a key for it."""
+        return TRAINING_SEED if TRAINING_SEED in self._leaves else "seed"
 
     def index_of(self, overrides: Mapping[str, Any], where: str) -> int:
         for key in overrides:
@@ -176,7 +188,7 @@ def _seeds(seeds: Any, base: Mapping[str, Any], arms: _Arms, where: str) -> Iter
         raise ConfigError(f"{where}: expected two or more whole numbers, got {seeds!r}")
     _check_different([str(seed) for seed in seeds], where)
     for seed in seeds:
-        yield Place(label=f"seed {seed}", arm=arms.index_of({**base, "seed": seed}, where))
+        yield Place(label=f"seed {seed}", arm=arms.index_of({**base, arms.seed_key: seed}, where))
 
 
 def _metric(text: Any, stages: Sequence[StageEntry], where: str) -> Headline:

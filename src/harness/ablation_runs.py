@@ -1,4 +1,4 @@
-"""The arms of an ablation as DVC experiments, one after the other, each in a copy of the project.
+"""Arms, of an ablation or one a seed, as DVC experiments, one after the other, each in a copy of the project.
 
 An experiment's name holds a digest of all that its result depends on, so an arm is run again exactly where its parameters or
 the code have changed, and what is there already stays, on whichever commit it was made.
@@ -44,38 +44,53 @@ class Outcome:
     experiment: Revision | None = None
 
 
-def run_arms(
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is to run: the arms, and the stages up to which each of them runs."""
+
+    title: str
+    base: Mapping[str, Any]  # the parameters beside which an experiment's name says what is changed
+    arms: Sequence[Arm]
+    targets: Sequence[str]
+
+
+def run_ablation(
     document: Document, params_file: Path, pipeline_file: Path, check: Callable[[Outcome], None] = lambda outcome: None
+) -> list[Outcome]:
+    """The outcomes of a document's arms, see `run_arms`."""
+    title = f"{len(document.arms)} arms in {len(document.groups)} groups, up to {document.target}"
+    plan = Plan(title=title, base=document.arms[0].params, arms=document.arms, targets=[document.target])
+    return run_arms(plan, params_file, pipeline_file, check)
+
+
+def run_arms(
+    plan: Plan, params_file: Path, pipeline_file: Path, check: Callable[[Outcome], None] = lambda outcome: None
 ) -> list[Outcome]:
     """Run what is not there yet, report each arm as it ends, and say what became of all of them.
 
     `check` sees every arm that has just run and raises where it makes no sense to go on.
     """
     LOGS.mkdir(parents=True, exist_ok=True)
-    with hold(LOGS / "lock", what="dalle ablate", wait=False), stop_signals_interrupt():
-        _require_committed(document.target, params_file, pipeline_file)
-        names = [experiment_name(document, arm, pipeline_file) for arm in document.arms]
-        outcomes = [_known(name, document.target) for name in names]
+    with hold(LOGS / "lock", what="dalle ablate or dalle seeds", wait=False), stop_signals_interrupt():
+        _require_committed(plan.targets, params_file, pipeline_file)
+        names = [experiment_name(plan, arm, pipeline_file) for arm in plan.arms]
+        outcomes = [_known(name, plan.targets) for name in names]
         missing = [index for index, outcome in enumerate(outcomes) if outcome is None]
-        print(
-            f"{len(names)} arms in {len(document.groups)} groups, up to {document.target}: "
-            f"{len(names) - len(missing)} are there, {len(missing)} to run",
-            flush=True,
-        )
+        print(f"{plan.title}: {len(names) - len(missing)} are there, {len(missing)} to run", flush=True)
         start = time.monotonic()
         for done, index in enumerate(missing):
-            _require_committed(document.target, params_file, pipeline_file)  # an edit made meanwhile would be carried along
+            _require_committed(plan.targets, params_file, pipeline_file)  # an edit made meanwhile would be carried along
             print(f"[{done + 1}/{len(missing)}] {names[index]}", flush=True)
-            outcomes[index] = _run(names[index], document.arms[index], document.target)
+            outcomes[index] = _run(names[index], plan.arms[index], plan.targets)
             print(f"    {_progress(outcomes[index], time.monotonic() - start, done + 1, len(missing))}", flush=True)
             check(outcomes[index])
     return outcomes
 
 
-def experiment_name(document: Document, arm: Arm, pipeline_file: Path) -> str:
+def experiment_name(plan: Plan, arm: Arm, pipeline_file: Path) -> str:
     """`ABLATION-DIGEST-words`: the digest of the arm's parameters, of the stages and of the code that they list."""
     pipeline = read_pipeline(pipeline_file, arm.params)
-    stages = stages_up_to(document.target, pipeline)
+    stages = _stages_up_to_all(plan.targets, pipeline)
     bodies = read_yaml(pipeline_file)["stages"]
     keys = dict.fromkeys(key for stage in stages for key in stage.params)
     used = {
@@ -91,7 +106,12 @@ def experiment_name(document: Document, arm: Arm, pipeline_file: Path) -> str:
             "sources": {source: digest_of_path(Path(source)) for source in sources if Path(source).exists()},
         }
     )
-    return f"{ARM}{digest[:NUM_DIGITS]}-{_words(arm, document.arms[0])}"
+    return f"{ARM}{digest[:NUM_DIGITS]}-{_words(arm, plan.base)}"
+
+
+def _stages_up_to_all(targets: Sequence[str], pipeline: Sequence[StageEntry]) -> tuple[StageEntry, ...]:
+    found = {stage for target in targets for stage in stages_up_to(target, pipeline)}
+    return tuple(stage for stage in pipeline if stage in found)
 
 
 def _sources(stage: StageEntry, pipeline: Sequence[StageEntry]) -> Iterator[str]:
@@ -106,30 +126,30 @@ def _without_words(body: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in inner.items() if key != "desc"}
 
 
-def _words(arm: Arm, base: Arm) -> str:
+def _words(arm: Arm, base: Mapping[str, Any]) -> str:
     """What the arm changes in the base, readable, in the letters that git takes in a name."""
-    changes = {key: value for key, value in flatten(arm.params).items() if value != flatten(base.params)[key]}
+    changes = {key: value for key, value in flatten(arm.params).items() if value != flatten(base)[key]}
     words = " ".join(f"{'.'.join(key.split('.')[-2:])} {as_text(value)}" for key, value in changes.items()) or "base"
     return re.sub(r"\.\.+", ".", re.sub(r"[^A-Za-z0-9.+]+", "-", words))[:MAX_WORDS].strip("-.").removesuffix(".lock")
 
 
-def _require_committed(target: str, params_file: Path, pipeline_file: Path) -> None:
+def _require_committed(targets: Sequence[str], params_file: Path, pipeline_file: Path) -> None:
     """An experiment starts from the working directory: with uncommitted edits no commit would tell what it ran."""
     pipeline = read_pipeline(pipeline_file, read_yaml(params_file))
-    sources = dict.fromkeys(source for stage in stages_up_to(target, pipeline) for source in _sources(stage, pipeline))
+    sources = dict.fromkeys(source for stage in _stages_up_to_all(targets, pipeline) for source in _sources(stage, pipeline))
     paths = [*dict.fromkeys([*CODE_PATHS, *sources, str(params_file), str(pipeline_file)])]
     status = subprocess.run(["git", "status", "--porcelain", "--", *paths], capture_output=True, text=True)
     if status.returncode != 0:
-        raise ConfigError("this folder is not in a git repository: an ablation is kept as experiments, in git")
+        raise ConfigError("this folder is not in a git repository: what is run here is kept as experiments, in git")
     if status.stdout:
         edited = ", ".join(line[3:] for line in status.stdout.splitlines()[:3])
         raise ConfigError(f"uncommitted edits ({edited}): the results could not be attributed; commit or stash them first")
 
 
-def _known(name: str, target: str) -> Outcome | None:
+def _known(name: str, targets: Sequence[str]) -> Outcome | None:
     """The outcome of an arm that has run before, with just these parameters and this code."""
     if (experiment := experiment_beginning(_key(name))) is not None:
-        return _of_experiment(experiment, target)
+        return _of_experiment(experiment, targets)
     cause = _cause(_log(name))
     return Outcome(name=name, state=DIVERGED, cause=cause) if NO_NUMBER.search(cause) else None
 
@@ -143,19 +163,23 @@ def _log(name: str) -> Path:
     return LOGS / f"{_key(name)}.log"
 
 
-def _of_experiment(experiment: Revision, target: str) -> Outcome:
+def _of_experiment(experiment: Revision, targets: Sequence[str]) -> Outcome:
     name = experiment.name
     freshness = Freshness(experiment)
-    targets = [stage for stage in experiment.lock if target in (stage, stage.partition("@")[0])] or [target]
-    stale = next((why for stage in targets if (why := freshness.why_stale(stage)) is not None), None)
+    asked = [stage for target in targets for stage in _in_lock(target, experiment)]
+    stale = next((why for stage in asked if (why := freshness.why_stale(stage)) is not None), None)
     if stale is not None:
         return Outcome(name=name, state=FAILED, cause=f"{stale}; 'dvc exp remove {name}' lets it run again")
     return Outcome(name=name, state=DONE, experiment=experiment)
 
 
-def _run(name: str, arm: Arm, target: str) -> Outcome:
+def _in_lock(target: str, experiment: Revision) -> list[str]:
+    return [stage for stage in experiment.lock if target in (stage, stage.partition("@")[0])] or [target]
+
+
+def _run(name: str, arm: Arm, targets: Sequence[str]) -> Outcome:
     settings = [part for key, value in arm.changes.items() for part in ("--set-param", f"{key}={_in_hydra(value)}")]
-    command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", name, *settings, target]
+    command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", name, *settings, *targets]
     log = _log(name)
     # dvc.yaml calls `python`: let it be this one, also where no environment is activated
     environment = {**os.environ, "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])}
@@ -171,7 +195,7 @@ def _run(name: str, arm: Arm, target: str) -> Outcome:
             raise
     experiment = experiment_beginning(_key(name)) if code == 0 else None
     if experiment is not None:
-        return _of_experiment(experiment, target)
+        return _of_experiment(experiment, targets)
     cause = _cause(log) or f"dvc ended with {code}"
     return Outcome(name=name, state=DIVERGED if NO_NUMBER.search(cause) else FAILED, cause=cause)
 

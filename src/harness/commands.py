@@ -256,15 +256,76 @@ def ablate(
     from harness import ablation_page as page
     from harness.ablation_document import read_document
     from harness.ablation_results import AblationResults, require_metrics
-    from harness.ablation_runs import run_arms
+    from harness.ablation_runs import run_ablation
 
     document = read_document(folder, PARAMS, PIPELINE, context.obj)
-    outcomes = run_arms(document, PARAMS, PIPELINE, check=lambda outcome: require_metrics(document, outcome))
+    outcomes = run_ablation(document, PARAMS, PIPELINE, check=lambda outcome: require_metrics(document, outcome))
     results = AblationResults(document=document, outcomes=outcomes)
     for line in page.terminal_lines(results):
         print(line)
     page.write_ablation(results, folder, PRESETS)
     print(f"written: {folder / page.PAGE}, {page.FIGURE}, {page.TABLE}, {page.FINDINGS}")
+
+
+@app.command(cls=Command, rich_help_panel=EXPERIMENTS_PANEL)
+def seeds(
+    context: typer.Context,
+    number: Annotated[int, typer.Argument(metavar="N", help="seeds in all, with the one of params.yaml, which has run")],
+    targets: Annotated[
+        list[str] | None,
+        typer.Option(metavar="STAGE", help="run up to this stage alone, and collect what comes before it; may be repeated"),
+    ] = None,
+) -> None:
+    """Repeat the trainings with other seeds: reports/metrics/seeds.csv.
+
+    The other N - 1 runs have the next values of training_seed and the same data, captions and parameters, each in a copy of
+    the project. A seed that has finished is not run again; one that was stopped goes on at its last checkpoint.
+    """
+    from harness.seeds import SEEDS_FILE, plan_seeds, run_seeds, values_of, write_seeds
+
+    runs = plan_seeds(number, targets or [], PARAMS, PIPELINE, context.obj)
+    variants = run_seeds(runs, PARAMS, PIPELINE)
+    found = [values_of(variant, runs.labels) for variant in variants]
+    by_seed = {
+        seed: {key: measured.value for key, measured in values.items()} for seed, values in zip(runs.seeds, found, strict=True)
+    }
+    print(f"written: {SEEDS_FILE}, {write_seeds(by_seed)} numbers of {number} seeds")
+
+
+@app.command(cls=Command, rich_help_panel=EXPERIMENTS_PANEL)
+def verify(
+    against: Annotated[
+        str,
+        typer.Option(metavar="REV|FOLDER", help="a git revision with results, or a folder with dvc.lock and reports/metrics"),
+    ] = "HEAD",
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write everything there")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="show every out and metric, not only what stands out")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="fail beyond three standard deviations, too")] = False,
+) -> int:
+    """Compare this workspace's results with the committed ones; 1 where a number is outside or missing.
+
+    A number is within the seeds' spread where it lies at most 3 s (1 + 1/n)^0.5 from the mean of the n seeds of
+    reports/metrics/seeds.csv. s is their standard deviation, averaged (in variance) with what is typical of numbers of its
+    kind, because few seeds tell a deviation badly. It is outside where Student's t leaves that distance a chance of 0.05,
+    divided by how many numbers are judged: then one honest run in twenty fails. What lies between is shown as beyond three
+    standard deviations, and fails with --strict. Counts that are the same for every seed must be equal. Where no seeds tell
+    the spread, a number may move by 2 % of itself, or by 0.02 where it lies between 0 and 1.
+    Bytes are compared by dvc.lock; other bytes fail nothing.
+    """
+    import json
+
+    from harness import verify as checks
+    from harness.outputs import written_whole
+    from harness.verify_page import terminal_lines
+
+    found = checks.verify(against)
+    for line in terminal_lines(found, everything=everything, strict=strict):
+        print(line)
+    if json_file:
+        with written_whole(json_file) as path:
+            path.write_text(json.dumps(checks.as_mapping(found, strict), indent=2, allow_nan=False) + "\n")
+        print(f"written: {json_file}")
+    return int(bool(found.failures(strict)))
 
 
 @app.command(cls=Command, rich_help_panel=MODELS_PANEL)

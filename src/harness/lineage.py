@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ class RunRecord:
     """The run behind a stage's outs (None: tracking was off), what it was made from, and how long it took.
 
     `params` are the stage's own leaves of params.yaml, `data` the digests of the deps that are not code, `upstream` the
-    runs that made those, by stage label; `commit` is None where there is no git, `dirty` where git would not say.
+    runs that made those, by stage label; `machine` is what it ran on, see `describe_machine`; `commit` is None
+    where there is no git, `dirty` where git would not say.
     """
 
     stage: str
@@ -30,6 +31,7 @@ class RunRecord:
     dirty: bool | None
     seconds: float
     throughput: dict[str, float]
+    machine: dict[str, str] = field(default_factory=dict)  # empty in records from before it was recorded
 
 
 def workspace_root() -> Path:

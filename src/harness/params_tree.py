@@ -286,7 +286,8 @@ class ReportConfig:
 class Params:
     """All of params.yaml; a stage hands every part its own section, never the tree."""
 
-    seed: int
+    seed: int  # of the data and of what is asked of them
+    training_seed: int  # of trainings and of what is drawn from their models
     image_size: int
     domains: tuple[Literal["coco", "cub"], ...]
     baselines: tuple[Literal["dfgan"], ...]

@@ -23,16 +23,18 @@ NUM_BASELINE_DIGITS, NUM_PARENT_DIGITS = 7, 10
 
 @dataclass(frozen=True)
 class Revision:
-    """The project's files at a commit, or (`commit` None) as they lie in the working directory."""
+    """The project's files at a commit, or (`commit` None) as they lie in a folder, the working directory if none is named."""
 
     name: str
     commit: str | None
     is_experiment: bool = False
+    folder: Path = Path()
 
     def read(self, path: str) -> bytes | None:
         """A file relative to the project's folder; None where the revision has none."""
         if self.commit is None:
-            return Path(path).read_bytes() if Path(path).is_file() else None
+            file = self.folder / path
+            return file.read_bytes() if file.is_file() else None
         done = _git("cat-file", "blob", f"{self.commit}:./{path}")
         return done.stdout if done.returncode == 0 else None
 

@@ -24,6 +24,7 @@ from harness.hardware import configure_torch
 from harness.journal import open_journal
 from harness.lineage import RunRecord, all_params, git_state, is_code, upstream_runs, workspace_root, write_record
 from harness.locks import hold
+from harness.machine import describe_machine
 from harness.outputs import metrics_text, written_whole
 from harness.params import build_params, read_yaml
 from harness.pipeline import StageEntry, find_stage, read_pipeline, upstream_stages
@@ -200,6 +201,7 @@ def _origin(
     experiment = os.environ.get("DVC_EXP_NAME")
     run, attempt = _run_and_attempt(folder / "run")
     upstream = upstream_runs(upstream_stages(pipeline, entry))
+    machine = describe_machine(device)
     data = {dep: digest for dep, digest in fingerprint.deps.items() if not is_code(dep)}
     tags = {
         "mlflow.source.git.commit": commit,
@@ -213,6 +215,7 @@ def _origin(
         "run.device": device,
         "run.threads": str(torch.get_num_threads()),
         "torch": str(torch.__version__),
+        **{f"machine.{name}": value for name, value in machine.items()},
     }
     facts = RunFacts(
         run=run,
@@ -236,6 +239,7 @@ def _origin(
         dirty=dirty,
         seconds=0.0,
         throughput={},
+        machine=machine,
     )
     return facts, record
 

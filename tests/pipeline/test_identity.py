@@ -53,3 +53,11 @@ def test_an_ablation_of_beta_redoes_what_depends_on_it_and_nothing_else(twin):
         record = json.loads((twin.folder / f"runs/{stage}.json").read_text())
         assert record["run"] != run, "the run that made these files comes back with them"
         assert record["params"].get("train_dvae.beta.end", 1.65) == 1.65
+
+
+def test_a_finished_project_verifies_against_its_own_folder(finished):
+    done = finished.run("harness.cli", "verify", "--against", str(finished.folder))
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    outs, metrics = (next(line for line in done.stdout.splitlines() if line.startswith(start)) for start in ("outs:", "metrics:"))
+    assert outs.endswith(" the same bytes") and "," not in outs
+    assert metrics.endswith(" equal") and "," not in metrics
