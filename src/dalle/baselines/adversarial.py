@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from dalle.progress import track
+from dalle.training.adamw import AdamW
 from dalle.training.averaging import ExponentialMovingAverage
 from dalle.training.checkpoint import Checkpoint
 from dalle.training.log import Log
@@ -60,8 +61,8 @@ class AdversarialState:
 
     generator: nn.Module
     discriminator: nn.Module
-    generator_optimizer: torch.optim.Optimizer
-    discriminator_optimizer: torch.optim.Optimizer
+    generator_optimizer: AdamW
+    discriminator_optimizer: AdamW
     ema: ExponentialMovingAverage
     step: int = 0
     sums: dict[str, float] = field(default_factory=dict)  # metrics since the last report
@@ -140,15 +141,14 @@ def train_adversarially(
     return metrics
 
 
-def _adam(network: nn.Module, rate: Schedule, config: AdversarialConfig) -> torch.optim.Adam:
-    return torch.optim.Adam(
-        network.parameters(), lr=rate.at(0), betas=(config.betas[0], config.betas[1]), eps=config.eps, fused=True
-    )
+def _adam(network: nn.Module, rate: Schedule, config: AdversarialConfig) -> AdamW:
+    groups = [{"params": network.parameters(), "weight_decay": 0.0}]
+    return AdamW(groups, learning_rate=rate.at(0), betas=config.betas, eps=config.eps)
 
 
 def _update(
     state: AdversarialState,
-    optimizer: torch.optim.Optimizer,
+    optimizer: AdamW,
     rate: Schedule,
     loss_function: LossFunction,
     batch: Batch,

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from dalle.progress import track
+from dalle.training.adamw import AdamW
 from dalle.training.averaging import ExponentialMovingAverage
 from dalle.training.checkpoint import Checkpoint
 from dalle.training.log import Log
@@ -82,7 +83,7 @@ class TrainingState:
     """All that a resumed training needs; what is not in here is not state."""
 
     model: nn.Module
-    optimizer: torch.optim.Optimizer
+    optimizer: AdamW
     ema: ExponentialMovingAverage
     plateau: PlateauHalving | None
     step: int = 0
@@ -158,18 +159,13 @@ def train(
     return metrics
 
 
-def adamw(model: nn.Module, optim: OptimConfig) -> torch.optim.AdamW:
+def adamw(model: nn.Module, optim: OptimConfig) -> AdamW:
     """AdamW that decays matrices and kernels only, not gains, biases or embeddings' position tables of one dimension."""
     decayed = [p for p in model.parameters() if p.requires_grad and p.ndim >= 2]
     plain = [p for p in model.parameters() if p.requires_grad and p.ndim < 2]
     groups = [{"params": decayed, "weight_decay": optim.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    return torch.optim.AdamW(
-        [group for group in groups if group["params"]],
-        lr=optim.learning_rate.at(0),
-        betas=(optim.betas[0], optim.betas[1]),
-        eps=optim.eps,
-        fused=True,
-    )
+    groups = [group for group in groups if group["params"]]
+    return AdamW(groups, learning_rate=optim.learning_rate.at(0), betas=optim.betas, eps=optim.eps)
 
 
 def prefetched(batch_at: Callable[[int], Batch], start: int, stop: int, num_workers: int) -> Iterator[Batch]:
