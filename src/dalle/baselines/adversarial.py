@@ -15,7 +15,7 @@ from dalle.training.adamw import AdamW
 from dalle.training.averaging import ExponentialMovingAverage
 from dalle.training.checkpoint import Checkpoint
 from dalle.training.log import Log
-from dalle.training.loop import Batch, RunOptions, prefetched, shard_of, to_device
+from dalle.training.loop import Batch, RunOptions, prefetched, set_mean_gradients, shard_of, to_device
 from dalle.training.precision import autocast
 from dalle.training.schedules import Schedule
 
@@ -166,9 +166,7 @@ def _update(
         return gradients, {name: float(value) for name, value in metrics.items()}
 
     gradients, metrics = zip(*_side_by_side(gradient, config.shards, device), strict=True)
-    for parameter, *parts in zip(group["params"], *gradients, strict=True):
-        # laid out like its parameter, through whose memory fused Adam walks
-        parameter.grad = torch.empty_like(parameter).copy_(sum(parts[1:], parts[0]) / config.shards)
+    set_mean_gradients(group["params"], gradients)
     optimizer.step()
     means = {name: sum(part[name] for part in metrics) / config.shards for name in metrics[0]}
     for name, value in means.items():

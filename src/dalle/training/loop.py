@@ -3,7 +3,7 @@
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
@@ -237,11 +237,23 @@ def _set_gradients(
         return gradients, float(loss.detach()), {name: float(value) for name, value in metrics.items()}
 
     gradients, losses, metrics = zip(*_side_by_side(gradient, optim.shards, options.device), strict=True)
-    for parameter, *parts in zip(parameters, *gradients, strict=True):
-        # fused AdamW walks through memory: a gradient laid out unlike its channels_last parameter would be scrambled
-        parameter.grad = torch.empty_like(parameter).copy_(sum(parts[1:], parts[0]) / optim.shards)
+    set_mean_gradients(parameters, gradients)
     means = {name: sum(part[name] for part in metrics) / optim.shards for name in metrics[0]}
     return sum(losses) / optim.shards, means
+
+
+def set_mean_gradients(parameters: Sequence[nn.Parameter], shards: Sequence[Sequence[Tensor]]) -> None:
+    """Leave in each parameter's `grad` the mean of what the shards found, laid out in memory as the parameter is.
+
+    Fused AdamW walks through memory: a gradient laid out unlike its channels_last parameter would be scrambled.
+    """
+    means = list(shards[0])
+    for shard in shards[1:]:
+        means = torch._foreach_add(means, shard)
+    for parameter in parameters:
+        if parameter.grad is None:
+            parameter.grad = torch.empty_like(parameter)
+    torch._foreach_copy_([parameter.grad for parameter in parameters], torch._foreach_div(means, len(shards)))
 
 
 def _side_by_side(work: Callable[[int], R], shards: int, device: str) -> list[R]:
