@@ -66,20 +66,25 @@ def apply_preset(name: str, assignments: list[str], params_path: Path, folder: P
 def active_preset(params: Mapping[str, Any], folder: Path) -> tuple[str, list[str]]:
     """The preset whose values are nearest to `params`, and how they differ from it."""
     leaves = flatten(params)
-    nearest, preset = nearest_preset(leaves, folder)
+    nearest, preset = nearest_preset(leaves, read_presets(folder))
     return nearest, differences(preset, leaves)
 
 
-def nearest_preset(leaves: Mapping[str, Any], folder: Path) -> tuple[str, dict[str, Any]]:
-    """The preset that shares most values with `leaves` (by dotted key, not necessarily all), and all of its own."""
+def read_presets(folder: Path) -> dict[str, dict[str, Any]]:
+    """The leaves of every preset of a folder by its name, the default first; it takes a tenth of a second a preset."""
     base = read_text(folder / f"{DEFAULT}.yaml")
     found = {DEFAULT: flatten(parse_yaml(base, DEFAULT))}
     for name in preset_names(folder)[1:]:
         text = _replace(base, _preset_edits(base, read_text(folder / f"{name}.yaml"), name))
         found[name] = flatten(parse_yaml(text, name))
+    return found
+
+
+def nearest_preset(leaves: Mapping[str, Any], presets: Mapping[str, dict[str, Any]]) -> tuple[str, dict[str, Any]]:
+    """The one of `presets` that shares most values with `leaves` (by dotted key, not necessarily all), and all of its own."""
     absent = object()
-    nearest = min(found, key=lambda name: sum(found[name].get(key, absent) != value for key, value in leaves.items()))
-    return nearest, found[nearest]
+    nearest = min(presets, key=lambda name: sum(presets[name].get(key, absent) != value for key, value in leaves.items()))
+    return nearest, presets[nearest]
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

@@ -1,7 +1,7 @@
 """What a pipeline run left behind -> the figures and the page of reports/."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +52,7 @@ from harness.params import flatten, read_yaml
 from harness.params_tree import Params
 from harness.pipeline import read_pipeline
 from harness.prepared_sources import own_folders
+from harness.presets import read_presets
 from harness.rivals import rival_samples
 from harness.run_config import MINIWORLD
 from harness.trace import FIGURES, digests, figure_stages, parameters_behind
@@ -146,26 +147,29 @@ def draw_figures(evidence: Evidence, folder: Path) -> None:
 def write_report(evidence: Evidence, path: Path) -> None:
     """The page over the figures drawn before, each with what it was made from."""
     figures = {name: FIGURES / f"{name}.png" for name in _figures(evidence)}
-    origins, ablations = {name: _origin(name) for name in figures}, read_ablations(ABLATIONS)
+    origins, ablations = _origins(figures), read_ablations(ABLATIONS)
     sections = page_sections(evidence.results, figures, origins, ablations_section(ablations, path))
     write_page(path, "DALL·E in miniature: what this run found", summary(evidence.results), sections)
 
 
-def _origin(figure: str) -> Origin:
+def _origins(figures: Iterable[str]) -> dict[str, Origin]:
     """Stages and what they made, with DVC's digests: nothing that differs between two identical runs."""
     raw = read_yaml(Path("params.yaml"))
-    pipeline = read_pipeline(Path("dvc.yaml"), raw)
-    stages = figure_stages(figure, pipeline)
-    if not stages:
-        return Origin(text="Numbers quoted from publications, which are part of the code.", table=Table(header=(), rows=()))
-    made = digests()
-    found = parameters_behind(stages, flatten(raw), Path("presets"))
-    words = f" but for {'; '.join(found.differing)}" if found.differing else ""
-    rows = [(entry.address, out, made[out]) for entry in stages for out in entry.outs if out in made and not is_record(out)]
-    return Origin(
-        text=f"Parameters: those of preset {found.preset}{words}. Runs and commits: dalle trace {figure}",
-        table=Table(header=("stage", "made", "md5"), rows=rows),
-    )
+    pipeline, made, leaves, presets = read_pipeline(Path("dvc.yaml"), raw), digests(), flatten(raw), read_presets(Path("presets"))
+
+    def origin(figure: str) -> Origin:
+        stages = figure_stages(figure, pipeline)
+        if not stages:
+            return Origin(text="Numbers quoted from publications, which are part of the code.", table=Table(header=(), rows=()))
+        found = parameters_behind(stages, leaves, presets)
+        words = f" but for {'; '.join(found.differing)}" if found.differing else ""
+        rows = [(entry.address, out, made[out]) for entry in stages for out in entry.outs if out in made and not is_record(out)]
+        return Origin(
+            text=f"Parameters: those of preset {found.preset}{words}. Runs and commits: dalle trace {figure}",
+            table=Table(header=("stage", "made", "md5"), rows=rows),
+        )
+
+    return {figure: origin(figure) for figure in figures}
 
 
 def _figures(evidence: Evidence) -> dict[str, Callable[[], Figure]]:

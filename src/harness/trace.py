@@ -11,7 +11,7 @@ from harness.journal import journals, read_events
 from harness.lineage import RunRecord, read_record
 from harness.params import flatten, read_yaml
 from harness.pipeline import StageEntry, ancestors, read_pipeline
-from harness.presets import differences, nearest_preset
+from harness.presets import differences, nearest_preset, read_presets
 
 FIGURES = Path("reports/figures")
 # what each figure is drawn from, beside the report's own code; DOMAIN stands for the part of its name behind the dash
@@ -56,8 +56,10 @@ def figure_stages(figure: str, pipeline: tuple[StageEntry, ...]) -> tuple[StageE
     return _with_ancestors([entry for entry in pipeline if entry.address in addresses], pipeline)
 
 
-def parameters_behind(stages: Sequence[StageEntry], params: Mapping[str, Any], presets: Path) -> Parameters:
-    """`params` are leaves by dotted key, at least those that the stages list."""
+def parameters_behind(
+    stages: Sequence[StageEntry], params: Mapping[str, Any], presets: Mapping[str, dict[str, Any]]
+) -> Parameters:
+    """`params` are leaves by dotted key, at least those that the stages list; `presets` are those of `read_presets`."""
     keys = [key for stage in stages for key in stage.params]
     used = {leaf: value for leaf, value in params.items() if any(leaf == key or leaf.startswith(f"{key}.") for key in keys)}
     name, leaves = nearest_preset(used, presets)
@@ -80,7 +82,7 @@ def trace(path: str, pipeline_file: Path, params_file: Path, presets: Path, root
     title, stages = _find(path, pipeline)
     records = {stage.address: read_record(stage) for stage in stages}
     recorded = {key: value for record in records.values() if record for key, value in record.params.items()}
-    found = parameters_behind(stages, {**flatten(raw), **recorded}, presets)
+    found = parameters_behind(stages, {**flatten(raw), **recorded}, read_presets(presets))
     yield title
     yield from _table(records, _mlflow_runs(root, records), digests())
     if not stages:

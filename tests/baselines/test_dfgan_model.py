@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dalle.baselines.dfgan.model import Affine, DFGANConfig, Discriminator, DownBlock, Fusion, Generator, UpBlock
+from dalle.baselines.dfgan.model import DFGANConfig, Discriminator, DownBlock, Fusion, Generator, UpBlock
 
 
 def config(**changes):
@@ -46,10 +46,22 @@ def test_a_size_that_does_not_halve_is_refused(image_size):
 def test_the_condition_changes_nothing_at_first():
     torch.manual_seed(0)
     hidden = torch.randn(2, 3, 4, 4)
-    assert torch.equal(Affine(3, 7)(hidden, torch.randn(2, 7)), hidden)
     # leaky twice: negative numbers by 0.2 * 0.2
     expected = torch.where(hidden > 0, hidden, 0.04 * hidden)
     torch.testing.assert_close(Fusion(3, 7)(hidden, torch.randn(2, 7)), expected)
+
+
+def test_a_fusion_is_four_networks_of_the_condition_written_out():
+    torch.manual_seed(0)
+    fusion, hidden, condition = Fusion(3, 7), torch.randn(2, 3, 4, 4), torch.randn(2, 7)
+    torch.nn.init.normal_(fusion.weight)
+    torch.nn.init.normal_(fusion.bias)
+    entered = torch.nn.functional.linear(condition, fusion.enter.weight, fusion.enter.bias).relu().split(3, dim=1)
+    gammas_and_betas = [inner @ fusion.weight[number] + fusion.bias[number] for number, inner in enumerate(entered)]
+    expected = hidden
+    for gamma, beta in (gammas_and_betas[:2], gammas_and_betas[2:]):
+        expected = torch.nn.functional.leaky_relu(gamma[:, :, None, None] * expected + beta[:, :, None, None], 0.2)
+    torch.testing.assert_close(fusion(hidden, condition), expected)
 
 
 def test_a_block_adds_its_shortcut_whatever_the_convolutions_say():
@@ -66,8 +78,8 @@ def test_a_block_adds_its_shortcut_whatever_the_convolutions_say():
 def test_sentences_are_standardised_by_what_the_generator_carries():
     torch.manual_seed(0)
     generator, noise, sentences = Generator(config()), torch.randn(3, 5), torch.randn(3, 6)
-    for affine in (module for module in generator.modules() if isinstance(module, Affine)):
-        torch.nn.init.normal_(affine.gamma[-1].weight)
+    for fusion in (module for module in generator.modules() if isinstance(module, Fusion)):
+        torch.nn.init.normal_(fusion.weight)
     before = generator(noise, sentences)
     generator.sentence_mean += 2
     generator.sentence_spread *= 3

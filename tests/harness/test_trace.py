@@ -8,6 +8,7 @@ import pytest
 from harness import tracking
 from harness.params import read_yaml
 from harness.pipeline import read_pipeline
+from harness.presets import read_presets
 from harness.stage import execute
 from harness.uploader import upload_finished
 from harness.trace import FIGURE_SOURCES, figure_stages, parameters_behind, trace
@@ -49,7 +50,7 @@ def test_every_figure_leads_back_to_stages_that_exist(pipeline):
 def test_parameters_are_compared_with_the_preset_only_where_they_matter(pipeline):
     stages = figure_stages("train_dvae", pipeline)
     params = {"seed": 0, "image_size": 48, "train_dvae.beta.end": 0.0, "train_prior.layers": 99}
-    found = parameters_behind(stages, params, ROOT / "presets")
+    found = parameters_behind(stages, params, read_presets(ROOT / "presets"))
     assert found.preset == "mini" and found.differing == ["train_dvae.beta.end: 1.65 -> 0.0"]
 
 

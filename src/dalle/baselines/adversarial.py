@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from dalle.progress import track
+from dalle.training.adamw import AdamW
 from dalle.training.averaging import ExponentialMovingAverage
 from dalle.training.checkpoint import Checkpoint
 from dalle.training.log import Log
-from dalle.training.loop import Batch, RunOptions, prefetched, shard_of, to_device
+from dalle.training.loop import Batch, RunOptions, prefetched, set_mean_gradients, shard_of, to_device
 from dalle.training.precision import Precision, autocast
 from dalle.training.schedules import Schedule
 
@@ -60,8 +61,8 @@ class AdversarialState:
 
     generator: nn.Module
     discriminator: nn.Module
-    generator_optimizer: torch.optim.Optimizer
-    discriminator_optimizer: torch.optim.Optimizer
+    generator_optimizer: AdamW
+    discriminator_optimizer: AdamW
     ema: ExponentialMovingAverage
     step: int = 0
     sums: dict[str, float] = field(default_factory=dict)  # metrics since the last report
@@ -140,15 +141,14 @@ def train_adversarially(
     return metrics
 
 
-def _adam(network: nn.Module, rate: Schedule, config: AdversarialConfig) -> torch.optim.Adam:
-    return torch.optim.Adam(
-        network.parameters(), lr=rate.at(0), betas=(config.betas[0], config.betas[1]), eps=config.eps, fused=True
-    )
+def _adam(network: nn.Module, rate: Schedule, config: AdversarialConfig) -> AdamW:
+    groups = [{"params": network.parameters(), "weight_decay": 0.0}]
+    return AdamW(groups, learning_rate=rate.at(0), betas=config.betas, eps=config.eps)
 
 
 def _update(
     state: AdversarialState,
-    optimizer: torch.optim.Optimizer,
+    optimizer: AdamW,
     rate: Schedule,
     loss_function: LossFunction,
     batch: Batch,
@@ -166,9 +166,7 @@ def _update(
         return gradients, {name: float(value) for name, value in metrics.items()}
 
     gradients, metrics = zip(*_side_by_side(gradient, config.shards, device), strict=True)
-    for parameter, *parts in zip(group["params"], *gradients, strict=True):
-        # laid out like its parameter, through whose memory fused Adam walks
-        parameter.grad = torch.empty_like(parameter).copy_(sum(parts[1:], parts[0]) / config.shards)
+    set_mean_gradients(group["params"], gradients)
     optimizer.step()
     means = {name: sum(part[name] for part in metrics) / config.shards for name in metrics[0]}
     for name, value in means.items():

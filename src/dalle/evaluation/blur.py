@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import numpy as np
 from PIL import Image, ImageFilter
-from scipy.ndimage import gaussian_filter
 
 ORIGINALS_ONLY = "_originals_only"
 
@@ -61,6 +60,8 @@ def lafite(image: np.ndarray, radius: float) -> np.ndarray:
 
 
 def _gaussian(image: np.ndarray, deviation: float, **options: str | int) -> np.ndarray:
+    from scipy.ndimage import gaussian_filter  # imports that only these two kinds should pay
+
     blurred = gaussian_filter(image.astype(np.float64), deviation, axes=(0, 1), **options)
     return np.clip(np.rint(blurred), 0, 255).astype(np.uint8)
 

@@ -1,7 +1,6 @@
 """FID at infinitely many samples (Chong and Forsyth 2020): its bias is about linear in 1/N, so a line finds its end."""
 
 import numpy as np
-from scipy.stats import linregress
 
 from dalle.evaluation.fid import FrechetReference
 from dalle.randomness import numpy_generator
@@ -18,6 +17,8 @@ def fid_infinity(features: np.ndarray, reference: FrechetReference, *, seed: int
     """
     if len(features) < FEWEST_FOR_INFINITY:
         raise ValueError(f"fid_infinity needs at least {FEWEST_FOR_INFINITY} images, got {len(features)}")
+    from scipy.stats import linregress  # half a second of imports in every stage, since params.yaml is checked with this module
+
     sizes = np.unique(np.linspace(max(2, len(features) // 10), len(features), NUM_POINTS).astype(int))
     distances = []
     for size in sizes.tolist():

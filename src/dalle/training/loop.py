@@ -3,7 +3,7 @@
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from dalle.progress import track
+from dalle.training.adamw import AdamW
 from dalle.training.averaging import ExponentialMovingAverage
 from dalle.training.checkpoint import Checkpoint
 from dalle.training.log import Log
@@ -82,7 +83,7 @@ class TrainingState:
     """All that a resumed training needs; what is not in here is not state."""
 
     model: nn.Module
-    optimizer: torch.optim.Optimizer
+    optimizer: AdamW
     ema: ExponentialMovingAverage
     plateau: PlateauHalving | None
     step: int = 0
@@ -158,18 +159,13 @@ def train(
     return metrics
 
 
-def adamw(model: nn.Module, optim: OptimConfig) -> torch.optim.AdamW:
+def adamw(model: nn.Module, optim: OptimConfig) -> AdamW:
     """AdamW that decays matrices and kernels only, not gains, biases or embeddings' position tables of one dimension."""
     decayed = [p for p in model.parameters() if p.requires_grad and p.ndim >= 2]
     plain = [p for p in model.parameters() if p.requires_grad and p.ndim < 2]
     groups = [{"params": decayed, "weight_decay": optim.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    return torch.optim.AdamW(
-        [group for group in groups if group["params"]],
-        lr=optim.learning_rate.at(0),
-        betas=(optim.betas[0], optim.betas[1]),
-        eps=optim.eps,
-        fused=True,
-    )
+    groups = [group for group in groups if group["params"]]
+    return AdamW(groups, learning_rate=optim.learning_rate.at(0), betas=optim.betas, eps=optim.eps)
 
 
 def prefetched(batch_at: Callable[[int], Batch], start: int, stop: int, num_workers: int) -> Iterator[Batch]:
@@ -241,11 +237,23 @@ def _set_gradients(
         return gradients, float(loss.detach()), {name: float(value) for name, value in metrics.items()}
 
     gradients, losses, metrics = zip(*_side_by_side(gradient, optim.shards, options.device), strict=True)
-    for parameter, *parts in zip(parameters, *gradients, strict=True):
-        # fused AdamW walks through memory: a gradient laid out unlike its channels_last parameter would be scrambled
-        parameter.grad = torch.empty_like(parameter).copy_(sum(parts[1:], parts[0]) / optim.shards)
+    set_mean_gradients(parameters, gradients)
     means = {name: sum(part[name] for part in metrics) / optim.shards for name in metrics[0]}
     return sum(losses) / optim.shards, means
+
+
+def set_mean_gradients(parameters: Sequence[nn.Parameter], shards: Sequence[Sequence[Tensor]]) -> None:
+    """Leave in each parameter's `grad` the mean of what the shards found, laid out in memory as the parameter is.
+
+    Fused AdamW walks through memory: a gradient laid out unlike its channels_last parameter would be scrambled.
+    """
+    means = list(shards[0])
+    for shard in shards[1:]:
+        means = torch._foreach_add(means, shard)
+    for parameter in parameters:
+        if parameter.grad is None:
+            parameter.grad = torch.empty_like(parameter)
+    torch._foreach_copy_([parameter.grad for parameter in parameters], torch._foreach_div(means, len(shards)))
 
 
 def _side_by_side(work: Callable[[int], R], shards: int, device: str) -> list[R]:
