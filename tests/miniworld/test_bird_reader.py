@@ -1,41 +1,26 @@
-import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image
 from scipy import ndimage
 
 from dalle.miniworld.bird_pictures import render_bird
 from dalle.miniworld.bird_reader import PARTS, BirdQuery, birds_show, parse_bird
 from dalle.miniworld.birds import PLUMAGE, TEMPLATES, describe_bird, draw_species
-from dalle.miniworld.items import encode_original
-from dalle.miniworld.pictures import draw_size
-from dalle.miniworld.reader_accuracy import central_square
-from dalle.randomness import numpy_generator
+from dalle.miniworld.reader_accuracy import all_parts, bird_reader_accuracy, fresh_bird
 
 SEED = 11
 NUM_BIRDS = 200
 
 
 def fresh_birds(size):
-    """Species and their pictures as the corpus would hold them, none of which the reader's templates were drawn for."""
-    species = [draw_species(100, SEED)[index % 100] for index in range(NUM_BIRDS)]
-    images = []
-    for index, one in enumerate(species):
-        rng = numpy_generator(SEED, "fresh bird", index)
-        picture, _ = render_bird(one, rng, draw_size(rng))
-        images.append(central_square(Image.open(io.BytesIO(encode_original(picture, rng))), size))
-    return species, np.stack(images)
+    birds = [fresh_bird(index, SEED, size) for index in range(NUM_BIRDS)]
+    return [species for species, _ in birds], np.stack([image for _, image in birds])
 
 
 @pytest.fixture(scope="module")
 def birds():
     return fresh_birds(64)
-
-
-def all_parts(species):
-    return BirdQuery(colours=tuple((part, getattr(species, part)) for part in PARTS))
 
 
 def test_all_parts_are_right_on_97_percent_of_fresh_renders(birds):
@@ -120,3 +105,11 @@ def test_wrong_arrays_are_refused():
         birds_show(np.zeros((1, 64, 64, 3), np.float32), [])
     with pytest.raises(ValueError, match="64, 80"):
         birds_show(np.zeros((1, 64, 80, 3), np.uint8), [])
+
+
+def test_how_often_the_reader_is_right_is_a_share_of_fresh_birds():
+    species, images = fresh_birds(64)
+    told = birds_show(images[:40], [all_parts(one) for one in species[:40]])
+    assert bird_reader_accuracy(40, SEED, 64) == told.mean()
+    with pytest.raises(ValueError, match="num_images: must be at least 1, got 0"):
+        bird_reader_accuracy(0, SEED, 64)
