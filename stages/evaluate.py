@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from dalle.data.images import load_evaluation_images
 from dalle.data.manifest import one_row_per_image, read_manifest
 from dalle.data.token_store import open_token_store
 from dalle.dvae.model import DVAE, load_dvae
-from dalle.evaluation.caption_accuracy import caption_accuracy_rows, chance_rows
+from dalle.evaluation.caption_accuracy import chance_rows
 from dalle.evaluation.clip_score import clip_score_rows
 from dalle.evaluation.memorisation import memorisation_metrics, nearest_training_images, write_nearest
 from dalle.evaluation.samples import RerankedSamples, read_reranked
@@ -22,8 +23,8 @@ from dalle.evaluation.table import headline, write_rows
 from dalle.generation.code_colours import code_colours, colours_of, training_colours, training_rows
 from dalle.generation.decoding import decode_codes
 from dalle.generation.encoding import encode_images
-from dalle.miniworld.reader_accuracy import reader_accuracy
-from harness.evaluation_parts import accuracy_rows, clip_rows, extractor_of, seen_in_training
+from dalle.miniworld.reader_accuracy import bird_reader_accuracy, reader_accuracy
+from harness.evaluation_parts import accuracy_rows, candidate_rows, clip_rows, extractor_of, seen_in_training
 from harness.rivals import num_candidates, rival_samples
 from harness.run_config import MINIWORLD
 from harness.stage import Stage, run_stage
@@ -47,12 +48,12 @@ def main(stage: Stage) -> None:
     check([Samples.ranked("dalle", reranked), *others], originals, config)  # before the first picture is decoded
     dvae, num_samples = load_dvae(Path("models/dvae")), len(captions)
     decoded = reconstructions(dvae, originals.images, stage)
+    originals = replace(originals, reconstructions=decoded)
     real = load_evaluation_images(training_pairs(manifest, pairs).head(num_samples), size)
-    ceilings = {"dvae": decoded[:num_samples], "real": real}
     models = [
         with_subsets(reranked, captions["caption_id"].tolist(), dvae, stage),
         # FID falls with the number of images: what cannot bring as many as there are captions is left out
-        *(Samples.single(name, images) for name, images in ceilings.items() if len(images) == num_samples),
+        *([Samples.single("real", real)] if len(real) == num_samples else []),
         *others,
     ]
     shared = {"domain": domain, "seed": stage.params.seed}
@@ -72,10 +73,9 @@ def main(stage: Stage) -> None:
             rows += chance_rows(images[:], shown.tolist(), **over)
     best = reranked.images[reranked.winners[:, -1]]
     if rendered:
-        rows += caption_accuracy_rows(
-            reranked.images, reranked.captions, reranked.winners, reranked.sweep, domain=domain, model="dalle"
-        )
-        rows += chance_rows(best, captions["caption"].tolist(), domain=domain, model="dalle", candidates=reranked.sweep[-1])
+        asked, told = captions["caption"].tolist(), np.load(f"reranked/{domain}/shown.npy")
+        rows += candidate_rows(told, asked, reranked, domain=domain, model="dalle")
+        rows += chance_rows(best, asked, domain=domain, model="dalle", candidates=reranked.sweep[-1])
     images = sum(len(of.images) for of in (originals, *models))
     stage.throughput(images_per_second=images * len(config.blur_radii) / (time.monotonic() - start))
     with stage.output(f"reports/metrics/evaluate-{domain}.csv") as path:
@@ -87,7 +87,8 @@ def main(stage: Stage) -> None:
     judged = {"dalle": best, "real": originals.images}
     metrics |= memorisation(judged, dvae, f"reports/metrics/memorisation-{domain}.csv", stage)
     if rendered:
-        metrics["reader/accuracy"] = reader_accuracy(NUM_READER_RENDERS, stage.params.seed, size)
+        judge = bird_reader_accuracy if domain == "cub" else reader_accuracy
+        metrics["reader/accuracy"] = judge(NUM_READER_RENDERS, stage.params.seed, size)
     stage.finish(metrics)
 
 

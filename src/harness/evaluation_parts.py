@@ -12,15 +12,17 @@ from dalle.clip.scoring import clip_scores
 from dalle.data.bpe import CaptionTokenizer
 from dalle.data.evaluation_captions import evaluation_pairs
 from dalle.data.manifest import read_manifest
-from dalle.evaluation.caption_accuracy import caption_accuracy_rows
+from dalle.evaluation.caption_accuracy import caption_accuracy_rows, oracle_rows
 from dalle.evaluation.clip_score import clip_score_rows
 from dalle.evaluation.extractors import ClipFeatures, FeatureExtractor, open_extractor
 from dalle.evaluation.folders import FolderSamples, folder_digest, image_keys, read_folder, read_folder_by_image
 from dalle.evaluation.overlap import read_overlap
 from dalle.evaluation.protocol import Protocol
+from dalle.evaluation.samples import RerankedSamples
 from dalle.evaluation.sweep import Images
 from dalle.evaluation.table import Row
 from dalle.evaluation.weights import check_sha256
+from dalle.miniworld.caption_reader import read_caption, shown
 
 if TYPE_CHECKING:
     from harness.params_tree import ExternalSamplesConfig
@@ -127,5 +129,13 @@ def clip_rows(
 
 def accuracy_rows(images: Images, captions: Sequence[str], *, domain: str, model: str, candidates: int = 1) -> list[Row]:
     """Whether images, one a caption, show what it says: for captions of the miniature world."""
-    own = np.arange(len(captions))[:, None]
-    return caption_accuracy_rows(images[:], list(captions), own, (candidates,), domain=domain, model=model)
+    told = shown(images[:], [read_caption(caption) for caption in captions])[:, None]
+    return caption_accuracy_rows(told, list(captions), (candidates,), domain=domain, model=model)
+
+
+def candidate_rows(told: np.ndarray, captions: Sequence[str], found: RerankedSamples, *, domain: str, model: str) -> list[Row]:
+    """Accuracy of CLIP's choice among N and of the best of them, from `told` bool (C, candidates): what each shows."""
+    chosen = np.array([number for _, number in found.keys])[found.winners]
+    of_choice = np.take_along_axis(told, chosen, axis=1)
+    rows = caption_accuracy_rows(of_choice, captions, found.sweep, domain=domain, model=model)
+    return rows + oracle_rows(told, captions, found.sweep, domain=domain, model=model)

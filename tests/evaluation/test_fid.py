@@ -6,6 +6,7 @@ from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics
 
 from dalle.evaluation.fid import FrechetReference, fid, fid_resamples
 from dalle.evaluation.statistics import FeatureStatistics
+from dalle.randomness import numpy_generator
 
 
 def correlated(rng, n, d, shift=0.0):
@@ -106,3 +107,12 @@ def test_streamed_and_merged_statistics_are_those_of_the_whole(rng):
 def test_covariance_of_one_sample_is_refused():
     with pytest.raises(ValueError, match="at least 2 samples, got 1"):
         _ = FeatureStatistics.of(np.ones((1, 4))).covariance
+
+
+@pytest.mark.parametrize(("number", "others"), [(40, 60), (30, 12), (60, 400)])
+def test_resamples_are_distances_of_the_rows_they_drew(rng, number, others):
+    features, reference = rng.normal(size=(number, 24)) * 2 + 1, FrechetReference(rng.normal(size=(others, 24)))
+    found = fid_resamples(features, reference, num_resamples=3, seed=4)
+    for index, value in enumerate(found):
+        drawn = numpy_generator(4, "fid", index).integers(number, size=number)
+        assert value == pytest.approx(reference.distance(features[drawn]), rel=1e-6)

@@ -23,25 +23,34 @@ class Score(NamedTuple):
 
 
 class Reference:
-    """The features (M, d) of one reference at one radius, prepared once for all that are compared with it."""
+    """The features (M, d) of one reference at one radius, prepared once for all that are compared with it.
 
-    def __init__(self, features: np.ndarray, protocol: Protocol) -> None:
-        self.features, self.protocol = features, protocol
+    What costs time and nobody looks at is left out of the lesser references: without `resampled` FID has no interval, without
+    `spread_out` there is no precision and recall.
+    """
+
+    def __init__(
+        self, features: np.ndarray, protocol: Protocol, *, resampled: bool = True, spread_out: bool = True
+    ) -> None:
+        self.features, self.protocol, self.resampled = features, protocol, resampled
         self.frechet = FrechetReference(features)
-        self.manifold = Manifold(features, protocol.neighbourhood)
+        self.manifold = Manifold(features, protocol.neighbourhood) if spread_out else None
 
     def scores(self, features: np.ndarray, seed: int) -> Iterator[Score]:
         """What features (n, d) score against this reference.
 
-        One standard deviation each way: over bootstrap resamples for FID, over subsets for KID, of the line's intercept for
-        fid_infinity. The Wilson 95 % interval for precision and recall.
+        One standard deviation each way: over bootstrap resamples for FID, of the mean over subsets for KID, of the line's
+        intercept for fid_infinity. The Wilson 95 % interval for precision and recall.
         """
-        protocol = self.protocol
-        resamples = fid_resamples(features, self.frechet, num_resamples=protocol.bootstrap, seed=seed)
-        yield _around("fid", self.frechet.distance(features), float(resamples.std(ddof=1)))
+        protocol, deviation = self.protocol, float("nan")
+        if self.resampled:
+            deviation = float(fid_resamples(features, self.frechet, num_resamples=protocol.bootstrap, seed=seed).std(ddof=1))
+        yield _around("fid", self.frechet.distance(features), deviation)
         if protocol.fid_infinity:
             yield _around("fid_infinity", *fid_infinity(features, self.frechet, seed=seed))
         yield _around("kid", *self._kid(features))
+        if self.manifold is None:
+            return
         precision, recall = precision_recall(Manifold(features, protocol.neighbourhood), self.manifold)
         yield Score("precision", *precision)
         yield Score("recall", *recall)
@@ -52,7 +61,10 @@ class Reference:
         yield _over("kid", [self._kid(features)[0] for features in subsets])
 
     def _kid(self, features: np.ndarray) -> tuple[float, float]:
-        return kid(features, self.features, subsets=self.protocol.kid_subsets, subset_size=self.protocol.kid_subset_size)
+        """The mean over subsets and its standard deviation: of n images no more than n / subset size subsets are independent."""
+        size = self.protocol.kid_subset_size
+        value, between = kid(features, self.features, subsets=self.protocol.kid_subsets, subset_size=size)
+        return value, between * float(np.sqrt(size / min(len(features), len(self.features))))
 
 
 def class_score(logits: np.ndarray, protocol: Protocol) -> Iterator[Score]:

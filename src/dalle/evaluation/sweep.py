@@ -25,6 +25,7 @@ from dalle.evaluation.scores import Reference, Score, class_score, class_score_o
 from dalle.evaluation.table import Row
 from dalle.progress import track
 
+DVAE, RECONSTRUCTIONS = "dvae", "reconstructions"  # the model and the reference
 CHUNK = 64  # images that one core reads, blurs and extracts at a time
 
 
@@ -68,10 +69,15 @@ class Samples:
 
 @dataclass(frozen=True, kw_only=True)
 class Originals:
-    """The reference images (M, H, W, 3); `overlapping`, bool (M,), are in the training set too, None where nobody looked."""
+    """The reference images (M, H, W, 3); `overlapping`, bool (M,), are in the training set too, None where nobody looked.
+
+    `reconstructions` are what the dVAE leaves of each, where there is one: they are scored as the model `dvae`, and they are
+    a second reference, from which samples are as far as they are from what the codes can say.
+    """
 
     images: Images
     overlapping: np.ndarray | None
+    reconstructions: Images | None = None
 
     @property
     def members(self) -> dict[str, np.ndarray]:
@@ -92,7 +98,7 @@ def sweep(
     seed: int,
     finished: Path,
 ) -> list[Row]:
-    """Rows for every N at radius 0 and for each model's largest N at the other radii, against every reference.
+    """Rows for every N at the first and the last radius, for each model's largest N between them, against every reference.
 
     All models bring the same number of images: FID at unequal N cannot be compared. `finished` is a folder where the rows of
     a radius are kept, under a hash of everything that they depend on.
@@ -115,7 +121,7 @@ def sweep(
 
 def check(models: Sequence[Samples], originals: Originals, protocol: Protocol) -> None:
     """A ValueError for sets that cannot be compared, or are too small for the protocol; nothing long has begun."""
-    names = [model.model for model in models]
+    names = [model.model for model in models] + ([DVAE] if originals.reconstructions is not None else [])
     if len(set(names)) < len(names):
         raise ValueError(f"two models have one name: {', '.join(names)}")
     for model in models:
@@ -138,7 +144,8 @@ def fingerprint(
     digest.update(extractor(originals.images[:1])[0].tobytes())
     for rows in originals.members.values():
         digest.update(rows.tobytes())
-    for images in (originals.images, *(model.images for model in models)):
+    decoded = [] if originals.reconstructions is None else [originals.reconstructions]
+    for images in (originals.images, *decoded, *(model.images for model in models)):
         for start in range(0, len(images), CHUNK):
             digest.update(np.ascontiguousarray(images[start : start + CHUNK]))
     for model in models:
@@ -191,11 +198,22 @@ def _at_radius(
     """The rows of one radius, without their domain."""
     everything = np.arange(len(originals.images))
     features, _ = extract(originals.images, everything, extractor, protocol, radius, is_reference=True)
-    references = {name: Reference(features[rows], protocol) for name, rows in originals.members.items()}
+    references = {
+        name: Reference(features[rows], protocol, resampled=name == "all") for name, rows in originals.members.items()
+    }
     over = {"features": extractor.name, "blur_kind": protocol.blur_kind, "blur_radius": radius}
+    # what more candidates buy shows without blur, or where blur hides what the codes cannot say
+    at_an_end = radius in (protocol.blur_radii[0], protocol.blur_radii[-1])
+    if originals.reconstructions is not None:
+        features, logits = extract(originals.reconstructions, everything, extractor, protocol, radius, is_reference=False)
+        number = len(models[0].winners)
+        if number <= len(features):
+            shared = {"model": DVAE, **over, "candidates": 1, "num_samples": number}
+            yield from _rows(features[:number], logits[:number], references, protocol, seed, shared)
+        if at_an_end:
+            references[RECONSTRUCTIONS] = Reference(features, protocol, spread_out=False)
     for model in models:
-        # reranking is measured without blur; blur is measured of what was chosen among all candidates
-        columns = list(range(len(model.sweep))) if radius == 0 else [int(np.argmax(model.sweep))]
+        columns = list(range(len(model.sweep))) if at_an_end else [int(np.argmax(model.sweep))]
         subsets = model.subsets if radius == 0 else model.subsets[:0]
         distinct = np.unique(np.concatenate([model.winners[:, columns].ravel(), subsets.ravel()]))
         features, logits = extract(model.images, distinct, extractor, protocol, radius, is_reference=False)

@@ -172,3 +172,11 @@ def _smooth(points, steps: int = 6) -> np.ndarray:
     t = np.linspace(0, 1, steps, endpoint=False)[:, None, None]
     curve = 2 * p1 + (p2 - p0) * t + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2 + (3 * p1 - p0 - 3 * p2 + p3) * t**3
     return 0.5 * curve.transpose(1, 0, 2).reshape(-1, 2)
+
+
+def bird_alone(species: Species, rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
+    """The bird in one of the poses of `render_bird`, RGBA, without branch, foliage, light and shadow."""
+    to_pixels, _ = _pose(species, rng, size)
+    layer = Image.new("RGBA", (size[0] * SCALE, size[1] * SCALE))
+    _draw_bird(ImageDraw.Draw(layer), species, np.random.default_rng(0), to_pixels)
+    return layer.reduce(SCALE)

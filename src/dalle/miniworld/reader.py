@@ -40,20 +40,23 @@ class SceneReading:
 
 def read_scene(image: np.ndarray) -> SceneReading:
     """The objects in a picture, uint8 (H, W, 3); made for 32 px a side and more."""
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise ValueError(f"read_scene wants a uint8 image of shape (H, W, 3), got {image.dtype} {image.shape}")
-    hues = image.astype(np.float32) - image.mean(2, dtype=np.float32, keepdims=True)
-    hues -= _ground(hues)
-    labels = _label(np.sqrt(np.einsum("hwc,hwc->hw", hues, hues)), MIN_AREA * min(image.shape[:2]) ** 2)
+    hues, labels = _find(image)
     objects = [_read_object(image, hues, labels, number) for number in range(1, int(labels.max()) + 1)]
     return SceneReading(objects=tuple(sorted(objects, key=lambda item: (item.centre[1], item.centre[0]))))
 
 
 def shows(image: np.ndarray, query: SceneQuery) -> bool:
     """Whether the picture shows what the query names: as many objects, each with its attributes, and the relation."""
-    found = read_scene(image).objects
-    if len(found) != len(query.objects):
+    hues, labels = _find(image)
+    numbers = range(1, int(labels.max()) + 1)
+    # number and colours first: what is wrong in them needs no shapes, which take the most time
+    if len(numbers) != len(query.objects):
         return False
+    seen = [_colour_of(image, _core(labels == number)) for number in numbers]
+    orders = itertools.permutations(seen)
+    if not any(all(item.colour in (None, colour) for item, colour in zip(query.objects, order, strict=True)) for order in orders):
+        return False
+    found = [_read_object(image, hues, labels, number) for number in numbers]
     return any(
         all(_fits(item, wanted) for item, wanted in zip(order, query.objects, strict=True))
         and (query.relation is None or _relates(order[0], order[1], query.relation))
@@ -69,6 +72,26 @@ def _relates(first: ObjectReading, second: ObjectReading, relation: str) -> bool
     dx, dy = first.centre[0] - second.centre[0], first.centre[1] - second.centre[1]
     along, across = {"above": (-dy, dx), "below": (dy, dx), "left of": (-dx, dy), "right of": (dx, dy)}[relation]
     return along > abs(across)
+
+
+def _find(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Hues less the ground's (H, W, 3), and the objects' regions, numbered from 1 (H, W)."""
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(f"read_scene wants a uint8 image of shape (H, W, 3), got {image.dtype} {image.shape}")
+    hues = image.astype(np.float32) - image.mean(2, dtype=np.float32, keepdims=True)
+    hues -= _ground(hues)
+    labels = _label(np.sqrt(np.einsum("hwc,hwc->hw", hues, hues)), MIN_AREA * min(image.shape[:2]) ** 2)
+    return hues, labels
+
+
+def _core(inside: np.ndarray) -> np.ndarray:
+    """The pixels of a region that its edge does not touch, where there are enough."""
+    core = ndimage.binary_erosion(inside)
+    return core if core.sum() >= 8 else inside
+
+
+def _colour_of(image: np.ndarray, core: np.ndarray) -> str:
+    return _nearest_colour(np.median(image[core], axis=0))
 
 
 def _ground(hues: np.ndarray) -> np.ndarray:
@@ -97,14 +120,13 @@ def _label(colourfulness: np.ndarray, min_area: float) -> np.ndarray:
 def _read_object(image: np.ndarray, hues: np.ndarray, labels: np.ndarray, number: int) -> ObjectReading:
     side = min(image.shape[:2])
     inside = labels == number
-    core = ndimage.binary_erosion(inside)
-    core = core if core.sum() >= 8 else inside
+    core = _core(inside)
     masks = list(_masks(image, hues, labels, inside, core))
     shape, overlap, extent = max(map(match_shape, masks), key=lambda match: match[1])
     y, x = ndimage.center_of_mass(masks[0])
     return ObjectReading(
         shape=shape if overlap >= MIN_OVERLAP else None,
-        colour=_nearest_colour(np.median(image[core], axis=0)),
+        colour=_colour_of(image, core),
         size="small" if extent / side < SIZE_BORDER else "large",
         centre=(float((x + 0.5) / side), float((y + 0.5) / side)),
         extent=float(extent / side),

@@ -5,6 +5,9 @@ import io
 import numpy as np
 from PIL import Image
 
+from dalle.miniworld.bird_pictures import render_bird
+from dalle.miniworld.bird_reader import PARTS, BirdQuery, birds_show
+from dalle.miniworld.birds import Species, draw_species
 from dalle.miniworld.captions import ObjectQuery, SceneQuery
 from dalle.miniworld.items import encode_original
 from dalle.miniworld.panel_reader import shows_panels
@@ -14,6 +17,8 @@ from dalle.miniworld.reader import shows
 from dalle.miniworld.scenes import Scene, draw_scene
 from dalle.miniworld.variety import RICH, Variety
 from dalle.randomness import numpy_generator
+
+NUM_SPECIES = 100  # whose birds the reader is judged on
 
 
 def reader_accuracy(num_images: int, seed: int, size: int, variety: Variety = RICH) -> float:
@@ -49,6 +54,26 @@ def fresh_panels(index: int, seed: int, size: int, variety: Variety = RICH) -> t
     panels = draw_panels(rng, KINDS[index % len(KINDS)], variety)
     encoded = encode_original(render_panels(panels, rng, draw_panels_side(rng, variety), variety), rng)
     return panels, central_square(Image.open(io.BytesIO(encoded)), size)
+
+
+def bird_reader_accuracy(num_images: int, seed: int, size: int) -> float:
+    """The fraction of fresh birds, at `size` px, of which the reader finds the colours of all parts."""
+    if num_images < 1:
+        raise ValueError(f"num_images: must be at least 1, got {num_images}")
+    birds = [fresh_bird(index, seed, size) for index in range(num_images)]
+    return float(birds_show(np.stack([image for _, image in birds]), [all_parts(species) for species, _ in birds]).mean())
+
+
+def fresh_bird(index: int, seed: int, size: int) -> tuple[Species, np.ndarray]:
+    """Bird number `index`, its species in turn, and its picture as a corpus would hold it, averaged to (size, size, 3)."""
+    rng, species = numpy_generator(seed, "bird reader", index), draw_species(NUM_SPECIES, seed)
+    picture, _ = render_bird(species[index % NUM_SPECIES], rng, draw_size(rng))
+    return species[index % NUM_SPECIES], central_square(Image.open(io.BytesIO(encode_original(picture, rng))), size)
+
+
+def all_parts(species: Species) -> BirdQuery:
+    """All there is to say about a bird's colours."""
+    return BirdQuery(colours=tuple((part, getattr(species, part)) for part in PARTS))
 
 
 def central_square(image: Image.Image, size: int) -> np.ndarray:

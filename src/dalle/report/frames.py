@@ -33,6 +33,7 @@ METRICS = {
     "recall": MetricWords(label="Recall", better="higher", digits=".2f"),
     "clip_score": MetricWords(label="CLIP score", better="higher", digits=".3f"),
     "caption_accuracy": MetricWords(label="Caption accuracy", better="higher", digits=".1%"),
+    "oracle_accuracy": MetricWords(label="Any of N right", better="higher", digits=".1%"),
 }
 FEATURES = {
     "lite0": "EfficientNet-Lite0 features",
