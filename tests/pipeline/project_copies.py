@@ -32,7 +32,7 @@ class Project:
             env=self.environment(**environment),
             capture_output=True,
             text=True,
-            timeout=900,
+            timeout=1800,  # two of them may share two cores
         )
 
     def stage(self, name: str, *item: str) -> int:
