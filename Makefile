@@ -1,4 +1,5 @@
 # make repro: environment, then the whole pipeline · make test: environment, then every test · make ui: the runs
+# make test-fast: the tests that neither run the pipeline nor open a browser, for daily work
 # make bench: what is claimed to be fast, measured (make bench-peers, once before: with others' programs to compare with)
 # make torture: stages killed over and over, and what it did to them
 PYTHON ?= python3
@@ -6,16 +7,21 @@ VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export OMP_WAIT_POLICY ?= PASSIVE
 export DVC_NO_ANALYTICS := 1
+# two processes, which take whole files in the order of tests/conftest.py
+WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 export DALLE_PEERS ?= $(CURDIR)/.peers
 
-.PHONY: repro test ui bench bench-peers torture clean
+.PHONY: repro test test-fast ui bench bench-peers torture clean
 
 repro: $(VENV)/ready
 	dvc repro
 	@dalle upload || true
 
 test: $(VENV)/ready
-	python -m pytest
+	python -m pytest $(WORKERS)
+
+test-fast: $(VENV)/ready
+	python -m pytest $(WORKERS) -m "not pipeline and not browser"
 
 ui: $(VENV)/ready
 	@dalle upload || true

@@ -19,6 +19,7 @@ from small_sheets import SIZE, colours, hostile_captions, plans_and_sheets  # no
 from dalle.human_eval.page import sheet_page  # noqa: E402
 from dalle.human_eval.pictures import pixels  # noqa: E402
 
+pytestmark = pytest.mark.browser
 KEYS = {"left": "1", "right": "2", "neither": "0"}
 COLUMNS = ["sheet_id", "rater_id", "pair_id", "question", "choice", "milliseconds", "answered_at"]
 SHOWN = """

@@ -40,6 +40,7 @@ def logged(tmp_path_factory):
     return root / "mlflow.db", experiment
 
 
+@pytest.mark.browser
 def test_parameters_and_final_fid_stand_in_one_table(logged, tmp_path):
     need_chromium()
     database, experiment = logged

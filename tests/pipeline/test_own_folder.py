@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from digit_pictures import write_digits
-from test_bad_input import refused
+from project_copies import Project, copy_project
+from test_bad_input import refusal
 
 from dalle.data.sources.layouts import CAPTIONED, COCO, WEBDATASET
 from harness.params import build_params, parse_yaml
@@ -90,31 +91,16 @@ def test_too_few_pictures_are_said_before_anything_is_trained():
         domain_metrics("coco", manifest(40, "val"), CAPTIONED, False, "here", params)
 
 
-def bring_digits(project, number: int, *assignments: str) -> Path:
+def bring_digits(project: Project, number: int, *assignments: str) -> Path:
     """The folder, and params.yaml of preset smoke with it in the place of all corpora."""
     write_digits(project.folder / PHOTOS, number)
-    paths = [*(f"prepare_data.{corpus}={PHOTOS}" for corpus in ("web", "coco", "cub"))]
-    switched = project.run("harness.cli", "preset", "smoke", *paths, *assignments)
-    assert switched.returncode == 0, switched.stderr
+    project.set_preset(*(f"prepare_data.{corpus}={PHOTOS}" for corpus in ("web", "coco", "cub")), *assignments)
     return project.folder / PHOTOS
 
 
 @pytest.mark.pipeline
-def test_all_that_is_wrong_with_a_folder_is_said_at_once(project):
-    folder = bring_digits(project, 30)
-    lines = (folder / "captions.jsonl").read_text().splitlines()
-    broken = [json.loads(lines[0]) | {"file": "../out.jpg"}, json.loads(lines[2]) | {"caption": ""}]
-    (folder / "captions.jsonl").write_text("\n".join([*map(json.dumps, broken), *lines[4:]]))
-    message = refused(project.run("stages.prepare_data"))
-    assert f"prepare_data.web ({PHOTOS}): 4 problems beside " in message
-    named = ("zero/0000.png: has no caption", "one/0001.jpg: has no caption")
-    for words in ("line 1: its file '../out.jpg' leads out", 'line 2: no "file", or no "caption"', *named):
-        assert words in message
-    assert not (project.folder / "data/prepared").exists()
-
-
-@pytest.mark.pipeline
-def test_the_whole_pipeline_on_pictures_that_are_not_the_miniature_world(project):
+def test_the_whole_pipeline_on_pictures_that_are_not_the_miniature_world(tmp_path):
+    project = copy_project(tmp_path / "project")
     bring_digits(project, 300, f"complete.source={PHOTOS}")
     done = project.run("dvc", "repro")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
@@ -133,3 +119,16 @@ def test_the_whole_pipeline_on_pictures_that_are_not_the_miniature_world(project
     assert "text-image pairs of photos" in page and "On photos (coco), keeping the best of 8" in page
     assert "MS-COCO" not in page.partition("## Scores")[0].partition("The paper and this run")[0]
     assert "of birds" not in page and not (project.folder / "reports/figures/caption_accuracy-coco.png").exists()
+
+
+def test_all_that_is_wrong_with_a_folder_is_said_at_once(project, capsys):
+    folder = bring_digits(project, 30)
+    lines = (folder / "captions.jsonl").read_text().splitlines()
+    broken = [json.loads(lines[0]) | {"file": "../out.jpg"}, json.loads(lines[2]) | {"caption": ""}]
+    (folder / "captions.jsonl").write_text("\n".join([*map(json.dumps, broken), *lines[4:]]))
+    message = refusal(project.stage("prepare_data"), capsys.readouterr())
+    assert f"prepare_data.web ({PHOTOS}): 4 problems beside " in message
+    named = ("zero/0000.png: has no caption", "one/0001.jpg: has no caption")
+    for words in ("line 1: its file '../out.jpg' leads out", 'line 2: no "file", or no "caption"', *named):
+        assert words in message
+    assert not (project.folder / "data/prepared").exists()

@@ -15,8 +15,7 @@ def test_the_training_pairs_are_the_corpus_s_own(project, corpus, evaluated):
     project.edit("domains: [coco, cub]", f"domains: [{corpus}]")
     project.edit("  domains: [cub]", "  domains: []")
     project.edit("  domain: coco", f"  domain: {corpus}")
-    finished = project.run("stages.prepare_data")
-    assert finished.returncode == 0, finished.stderr
+    assert project.stage("prepare_data") == 0
     prepared = project.folder / "data/prepared"
     web, whole = pd.read_parquet(prepared / "web.parquet"), pd.read_parquet(prepared / f"{corpus}.parquet")
     assert web.equals(whole[whole["split"] == "train"].reset_index(drop=True)) and len(web)

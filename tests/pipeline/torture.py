@@ -22,6 +22,7 @@ from ruamel.yaml import YAML
 
 from harness.locks import is_held
 from harness.tracking import connect
+from harness.uploader import upload_finished
 
 STAGES = ("prepare_data", "train_dvae", "train_prior", "train_clip", "sample@coco")
 # whom the kill hits, and when
@@ -53,15 +54,16 @@ class Toll:
 
 
 class Torture:
-    """A finished project whose stages are run again under kills; its own earlier outs are what they are compared with."""
+    """A project whose stages are run under kills and compared with those of a finished one: its own earlier ones or another's."""
 
-    def __init__(self, project: Project, seed: int) -> None:
+    def __init__(self, project: Project, seed: int, *, like: Project | None = None) -> None:
         self.project, self.toll, self._random = project, Toll(), random.Random(seed)
+        self._like = like or project
         project.edit("checkpoint_seconds: 60", "checkpoint_seconds: 0")
 
     def stage(self, address: str, ways: list[str]) -> None:
         """Kill `address` once in each of `ways`, let it end, and compare."""
-        before, seconds = outs(self.project, address), record(self.project, address)["seconds"]
+        before, seconds = outs(self._like, address), record(self._like, address)["seconds"]
         for way in ways:
             # a stage that goes on from a checkpoint has less left to do: a moment that came too late is drawn again, earlier
             if any(self._kill(address, way, seconds / 2**attempt) for attempt in range(ATTEMPTS)):
@@ -153,8 +155,8 @@ class Torture:
             kill(orphan, signal.SIGCONT)
 
     def _runs(self, address: str) -> list:
-        sent = self.project.run("harness.cli", "upload")
-        assert sent.returncode == 0, sent.stderr
+        problem = upload_finished(self.project.folder)
+        assert problem is None, problem
         client = connect(self.project.folder, f"sqlite:///{self.project.folder / 'mlflow.db'}")
         experiment = client.get_experiment_by_name("dalle").experiment_id
         return client.search_runs([experiment], f"tags.`dvc.stage` = '{address}'", order_by=["attributes.start_time DESC"])
