@@ -36,10 +36,10 @@ def use_device(device: str, *, threads: int, setting: str) -> str:
 
 
 def keep_freed_memory() -> bool:
-    """Let this process keep what it frees, for the next layer's tensors, instead of giving it back to the system; whether it will.
+    """Let this process keep the memory it frees for its next tensors, instead of giving it back; whether it will.
 
-    By default glibc maps every large tensor anew and returns it when it is freed, and the system clears each of its pages when it
-    is touched: a seventh of the time of taking features, no bit of the result. Elsewhere than on glibc nothing is changed.
+    By default glibc maps every large tensor anew and returns it when it is freed, and the system clears each of its pages when
+    it is touched: a seventh of the time of taking features. No bit of a result changes. Without glibc nothing is done.
     """
     if platform.libc_ver()[0] != "glibc":
         return False

@@ -155,7 +155,8 @@ def write_report(evidence: Evidence, path: Path) -> None:
 def _origins(figures: Iterable[str]) -> dict[str, Origin]:
     """Stages and what they made, with DVC's digests: nothing that differs between two identical runs."""
     raw = read_yaml(Path("params.yaml"))
-    pipeline, made, leaves, presets = read_pipeline(Path("dvc.yaml"), raw), digests(), flatten(raw), read_presets(Path("presets"))
+    pipeline, presets = read_pipeline(Path("dvc.yaml"), raw), read_presets(Path("presets"))
+    made, leaves = digests(), flatten(raw)
 
     def origin(figure: str) -> Origin:
         stages = figure_stages(figure, pipeline)
@@ -163,7 +164,8 @@ def _origins(figures: Iterable[str]) -> dict[str, Origin]:
             return Origin(text="Numbers quoted from publications, which are part of the code.", table=Table(header=(), rows=()))
         found = parameters_behind(stages, leaves, presets)
         words = f" but for {'; '.join(found.differing)}" if found.differing else ""
-        rows = [(entry.address, out, made[out]) for entry in stages for out in entry.outs if out in made and not is_record(out)]
+        outs = [(entry.address, out) for entry in stages for out in entry.outs if out in made and not is_record(out)]
+        rows = [(address, out, made[out]) for address, out in outs]
         return Origin(
             text=f"Parameters: those of preset {found.preset}{words}. Runs and commits: dalle trace {figure}",
             table=Table(header=("stage", "made", "md5"), rows=rows),

@@ -100,8 +100,8 @@ class UpBlock(nn.Module):
 class Fusion(nn.Module):
     """DF-GAN's deep fusion: gamma(condition) * hidden + beta(condition) channel by channel, a leaky ReLU, and both once more.
 
-    Each of the two gammas and betas is a linear layer, a ReLU and another linear layer of the condition; at first gamma is 1 and
-    beta 0. The four are computed together: one by one they were half of all that a generator of few channels has to call.
+    Each of the two gammas and betas is a linear layer, a ReLU and another linear layer of the condition; at first gamma is 1
+    and beta 0. The four are computed together: one by one they were half of all that a generator of few channels has to call.
     """
 
     def __init__(self, channels: int, condition_size: int) -> None:
