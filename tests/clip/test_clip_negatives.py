@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from dalle.clip.negatives import WordNegatives, similar_words
 
-COLOURS, SHAPES = ("red", "green", "blue", "pink"), ("star", "heart", "ring", "cross")
+COLOURS = ("red", "green", "blue", "pink", "grey", "gold")
+SHAPES = ("star", "heart", "ring", "cross", "moon", "cube")
 
 
 @pytest.fixture(scope="module")
