@@ -101,6 +101,8 @@ class Evidence:
                 evaluation=pd.concat(tables, ignore_index=True),
                 world=_world_name(params, own),
                 names={domain: own[domain] for domain in params.domains if domain in own},
+                seeds=_seeds(METRICS / "seeds.csv"),
+                variety=_variety(params),
                 compared=Compared(asked.model, asked.rival, _dataset_name(params, asked.domain, own)),
             ),
             curves={stage: pd.read_csv(f"reports/curves/{stage}.csv") for stage in (*PLANS, *tuned, *gans)},
@@ -127,6 +129,19 @@ def _dataset_name(params: Params, domain: str, own: Mapping[str, str]) -> str:
     rendered = getattr(params.prepare_data, domain) == MINIWORLD
     name = {"coco": "MS-COCO", "cub": "CUB"}[domain]
     return f"the miniature {name}" if rendered else name
+
+
+def _seeds(file: Path) -> pd.Series | None:
+    """Standard deviations between seeds by the key of the number; None where the run was not repeated."""
+    if not file.is_file():
+        return None
+    return pd.read_csv(file).set_index("key")["standard_deviation"]
+
+
+def _variety(params: Params) -> str | None:
+    """What the miniature world looks like; None where no domain is rendered."""
+    rendered = any(getattr(params.prepare_data, domain) == MINIWORLD for domain in params.domains)
+    return getattr(params.prepare_data.miniworld, "variety", None) if rendered else None
 
 
 def _world_name(params: Params, own: Mapping[str, str]) -> str:

@@ -381,16 +381,33 @@ def test_blur_curves_take_the_most_candidates_and_only_one_kind_of_features(eval
 
 
 def test_rerank_curves_show_the_sweep_on_a_logarithmic_axis(evaluation):
-    axes = rerank_curves(evaluation, "coco", dataset="tests", published=True).axes[1]
-    dashed, mean, rings = axes.lines
+    axes = rerank_curves(evaluation, "coco", dataset="tests", published=True).axes[3]
+    dashed, mean, rings, level = axes.lines
     assert axes.get_xscale() == "log"
     np.testing.assert_array_equal(mean.get_xdata(), [1, 2, 4, 8])
     np.testing.assert_allclose(mean.get_ydata(), [71, 69, 67, 65])
     np.testing.assert_allclose(dashed.get_ydata(), [71.3, 69.3, 67.3, 65.3])
     np.testing.assert_allclose(rings.get_ydata(), [70, 69, 68, 60])
     plain = evaluation[~evaluation["metric"].str.endswith("over_subsets")]
-    (line,) = rerank_curves(plain, "coco", dataset="tests", published=True).axes[1].lines
+    (line,) = rerank_curves(plain, "coco", dataset="tests", published=True).axes[3].lines[:1]
     np.testing.assert_allclose(line.get_ydata(), [70, 69, 68, 60])
+    assert list(level.get_ydata()) == [30, 30]  # what the dVAE's reconstructions are at
+
+
+def test_rerank_curves_show_the_oracle_and_the_distance_to_reconstructions(evaluation):
+    right = evaluation[(evaluation["metric"] == "caption_accuracy") & (evaluation["model"] == "dalle")]
+    right = right[right["reference"] == "all"].assign(metric="oracle_accuracy", value=lambda rows: rows["value"] + 0.1)
+    fid = evaluation[(evaluation["metric"] == "fid") & (evaluation["model"] == "dalle") & (evaluation["blur_radius"] == 0)]
+    fid = fid[fid["reference"] == "all"]
+    more = [right, fid.assign(metric="kid", value=fid["value"] / 1000), fid.assign(blur_radius=8.0, value=fid["value"] - 40)]
+    more.append(fid.assign(reference="reconstructions", value=fid["value"] - 55))
+    kept = evaluation[~((evaluation["metric"] == "fid") & (evaluation["blur_radius"] == 8) & (evaluation["model"] == "dalle"))]
+    table = pd.concat([kept, *more], ignore_index=True)
+    _, accuracy, inception, sharp, kid, blurred, *_ = rerank_curves(table, "coco", dataset="tests", published=True).axes
+    assert [line.get_ydata()[-1] for line in accuracy.lines[:3]] == pytest.approx([0.9, 0.7, 0.8])
+    assert sharp.lines[0].get_ydata().tolist() == [15, 14, 13, 5]  # dotted
+    assert kid.lines[0].get_ydata() == pytest.approx([0.07, 0.069, 0.068, 0.06])
+    assert blurred.lines[0].get_ydata().tolist() == [30, 29, 28, 20]
 
 
 def test_models_with_unequal_numbers_of_images_are_not_drawn_together(evaluation):

@@ -2,6 +2,7 @@
 
 from dalle.report.headlines import full_key
 from dalle.report.results import Results, flattened
+from dalle.report.verdicts import by_interval
 
 
 def completion_subtitle(results: Results) -> str:
@@ -40,12 +41,13 @@ def completion_findings(results: Results) -> list[tuple[str, str, str]]:
         return []
     otherwise = results.number("complete", "success/other_caption")
     low = results.number("complete", f"success_low/dalle_best_of_{_most(results)}")
+    high = flattened(results.metrics["complete"]).get(f"success_high/dalle_best_of_{_most(results)}", float("inf"))
     measured = (
         f"{' → '.join(_shares(results, ''))} as asked from N = 1 to {_most(results)}, {otherwise:.0%} as another "
         "caption asks; training shows such panels"
     )
     claim = "Image-to-image: completes a picture from its top as the caption says; no number is given (3.3, Fig. 2d, 14)"
-    return [(claim, measured, "yes" if low > otherwise else "no")]
+    return [(claim, measured, by_interval(low, high, otherwise))]
 
 
 def _kinds(results: Results) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from dalle.report.results import Compared, Results, flattened
 from dalle.report.style import model_styles
+from dalle.report.verdicts import by_interval
 
 CLAIMS = {
     "realism": "To a majority of five people DALL-E's image is more realistic than DF-GAN's for 90.0% of captions (Fig. 7)",
@@ -83,7 +84,7 @@ def vote_findings(results: Results) -> list[tuple[str, str, str]]:
             f"{'SIMULATED raters, ' if simulated else ''}{compared.dataset}: {ours:.1%} ({low:.1%} to {high:.1%}) of "
             f"{metrics[f'{question}/captions']:,.0f} captions, {theirs:.1%} for {_label(compared.rival)}"
         )
-        rows.append((claim, measured, "simulated: says nothing" if simulated else ("yes" if low > 0.5 else "no")))
+        rows.append((claim, measured, "simulated: says nothing" if simulated else by_interval(low, high, 0.5)))
     return rows
 
 

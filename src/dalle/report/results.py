@@ -7,6 +7,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from dalle.report.frames import EVALUATION_COLUMNS, FEATURES, only_value, require_columns
+from dalle.report.verdicts import deviation
 
 
 class Compared(NamedTuple):
@@ -22,7 +23,8 @@ class Results:
     """Metrics by stage name (the contents of each stage's JSON) and the evaluation tables of all domains in one frame.
 
     `world` names the data in words ("the miniature world"), `names` a domain's where it is not what the domain is called
-    after. Stages that did not run are simply absent; `compared` is there where votes are tallied.
+    after. Stages that did not run are simply absent; `compared` is there where votes are tallied, `seeds` (standard deviations
+    by key) where the run was repeated, `variety` where the miniature world was rendered.
     """
 
     metrics: Mapping[str, Mapping[str, float]]
@@ -30,6 +32,8 @@ class Results:
     world: str
     names: Mapping[str, str]
     compared: Compared | None = None
+    seeds: pd.Series | None = None
+    variety: str | None = None
 
     def __post_init__(self) -> None:
         require_columns(self.evaluation, EVALUATION_COLUMNS, "evaluation table")
@@ -55,14 +59,17 @@ class Results:
 
     def rows(self, domain: str, metric: str, model: str = "dalle", reference: str = "all") -> pd.DataFrame:
         """Rows of one metric without blur, by number of candidates; perhaps none."""
+        return self.at_radius(domain, metric, 0.0, model, reference)
+
+    def deviation(self, row: pd.Series) -> float:
+        """One standard deviation of a row, that between seeds included where it is known; NaN where nothing is."""
+        return deviation(row, self.seeds)
+
+    def at_radius(self, domain: str, metric: str, radius: float, model: str = "dalle", reference: str = "all") -> pd.DataFrame:
+        """Rows of one metric at one blur radius, by number of candidates; perhaps none."""
         table = self.evaluation
-        keep = (
-            (table["domain"] == domain)
-            & (table["metric"] == metric)
-            & (table["model"] == model)
-            & (table["reference"] == reference)
-            & (table["blur_radius"].fillna(0) == 0)
-        )
+        keep = (table["domain"] == domain) & (table["metric"] == metric) & (table["model"] == model)
+        keep &= (table["reference"] == reference) & (table["blur_radius"].fillna(0) == radius)
         return table[keep].sort_values("candidates")
 
     def features(self, domain: str) -> str:

@@ -3,20 +3,14 @@
 import math
 from typing import NamedTuple
 
-import pandas as pd
-
 from dalle.report.results import Results
 from dalle.report.style import model_styles
+from dalle.report.verdicts import NO_NUMBER, NOT_COMPARABLE, NOT_JUDGED, by_difference, by_interval
 
 FINETUNED = "dalle_finetuned"
 CLAIMS = {
     "coco": "Zero-shot on MS-COCO, FID is within 2 points of the best GAN's, which is trained there (3.1, Fig. 9a)",
     "cub": "Zero-shot on CUB, birds alone, FID is nearly 40 points behind the best GAN's (3.1, Fig. 9b)",
-}
-# by whether ours is clearly behind, about level or clearly ahead
-VERDICTS = {
-    "coco": {"behind": "no: further behind", "level": "yes", "ahead": "better here"},
-    "cub": {"behind": "yes: behind", "level": "no: level", "ahead": "no: ahead"},
 }
 
 
@@ -34,8 +28,8 @@ class Gap(NamedTuple):
 
     @property
     def side(self) -> str:
-        """`level` within two standard deviations."""
-        if abs(self.value) <= 2 * (0.0 if math.isnan(self.spread) else self.spread):
+        """`level` within two standard deviations, or where these are unknown."""
+        if by_difference(abs(self.value), [self.spread]) == NOT_JUDGED:
             return "level"
         return "behind" if self.value > 0 else "ahead"
 
@@ -47,7 +41,7 @@ def gap_to_rivals(results: Results, domain: str) -> Gap | None:
     if ours.empty or not others:
         return None
     mine, (name, best) = ours.iloc[-1], min(others.items(), key=lambda item: item[1]["value"])
-    spread = math.hypot(_deviation(mine), _deviation(best))
+    spread = math.hypot(results.deviation(mine), results.deviation(best))
     return Gap(mine["value"], best["value"], model_styles([name])[name].label, spread)
 
 
@@ -62,11 +56,12 @@ def gap_findings(results: Results) -> list[tuple[str, str, str]]:
             f"{domain}: FID {gap.ours:.1f}, of {gap.rival} {gap.theirs:.1f}: {_words(gap)} ({results.features(domain)}, whose "
             f"points are not the paper's{own_split})"
         )
-        rows.append((CLAIMS[domain], measured, VERDICTS[domain][gap.side]))
+        rows.append((CLAIMS[domain], measured, NOT_COMPARABLE))
     if len(gaps) == 2:
         claim = "The specialised domain is the harder one: the gap to the GAN is wider on CUB than on MS-COCO (3.1)"
         measured = "FID less the best GAN's: " + ", ".join(f"{domain} {gap.value:+.1f}" for domain, gap in gaps.items())
-        rows.append((claim, measured, "yes" if gaps["cub"].value > gaps["coco"].value else "no"))
+        spreads = [gap.spread for gap in gaps.values()]
+        rows.append((claim, measured, by_difference(gaps["cub"].value - gaps["coco"].value, spreads)))
     return rows
 
 
@@ -82,13 +77,14 @@ def finetuning_finding(results: Results, domain: str) -> list[tuple[str, str, st
         return []
     gap = gap_to_rivals(results, domain)
     beside = f"; {gap.rival} {gap.theirs:.1f}" if gap else ""
-    better = after["value"].iloc[-1] < before["value"].iloc[-1]
+    rows = (before.iloc[-1], after.iloc[-1])
+    verdict = by_difference(rows[0]["value"] - rows[1]["value"], [results.deviation(row) for row in rows])
     measured = (
         f"{results.name(domain)}: FID {before['value'].iloc[-1]:.1f} → {after['value'].iloc[-1]:.1f} by fine-tuning on its "
         f"training split{beside}"
     )
     claim = "Fine-tuning is a promising direction for a specialised domain, left to future work (3.1)"
-    return [(claim, measured, f"{'better' if better else 'no better'} here; no number to compare")]
+    return [(claim, measured, f"{verdict} here; {NO_NUMBER}")]
 
 
 def chance_finding(results: Results, domain: str) -> list[tuple[str, str, str]]:
@@ -104,7 +100,7 @@ def chance_finding(results: Results, domain: str) -> list[tuple[str, str, str]]:
             f"{style.label} {best['value']:.0%} ({best['low']:.0%} to {best['high']:.0%}), with captions shuffled "
             f"{chance['value']:.1%} (at most {chance['high']:.1%})"
         )
-        verdicts.append(f"{style.label}: {'clearly' if best['low'] > chance['high'] else 'not clearly'} above chance")
+        verdicts.append(f"{style.label}: {by_interval(best['low'], best['high'], chance['high'])}")
     if not words:
         return []
     claim = "Samples show what their captions say, by the votes of people (3.1, Fig. 7); here a program reads them"
@@ -113,9 +109,6 @@ def chance_finding(results: Results, domain: str) -> list[tuple[str, str, str]]:
 
 def _words(gap: Gap) -> str:
     side = "behind" if gap.value > 0 else "ahead"
-    close = ", within two standard deviations" if gap.side == "level" else ""
+    within = "" if math.isnan(gap.spread) else ", within two standard deviations"
+    close = within if gap.side == "level" else ""
     return f"{side} by {abs(gap.value):.1f}{close}"
-
-
-def _deviation(row: pd.Series) -> float:
-    return (row["high"] - row["low"]) / 2

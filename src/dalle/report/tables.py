@@ -9,6 +9,7 @@ from dalle.report.frames import METRICS, most_candidates
 from dalle.report.page import Markdown, Table
 from dalle.report.results import Results, flattened
 from dalle.report.style import model_styles
+from dalle.report.verdicts import SHARES
 
 # In the pipeline's order: what the stage makes, and which of its metrics to quote
 STAGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
@@ -32,6 +33,7 @@ STAGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "tally_votes": ("votes on pairs of pictures, checked and tallied", ("votes/simulated", "votes/counted", "votes/dropped")),
 }
 NUM_QUOTED = 3
+LEAST_OF_REAL = 0.1  # precision and recall of real images, from which on those of a model mean something
 
 
 def filter_counts(results: Results) -> pd.DataFrame:
@@ -72,10 +74,31 @@ def final_scores(results: Results) -> Table:
             first = mine[mine["metric"].isin(("fid", shown[0]))].iloc[:1]
             images = f"{first['num_samples'].iloc[0]:.0f}" if len(first) else "–"
             candidates = f"{mine['candidates'].fillna(1).iloc[0]:.0f}" if name.startswith("dalle") else "–"
-            rows.append((domain, style.label, candidates, images, *(_score(mine, metric) for metric in shown)))
+            silent = without_signal(results, domain)
+            scores = ("–" if metric in silent else _score(mine, metric, results) for metric in shown)
+            rows.append((domain, style.label, candidates, images, *scores))
     labels = [f"{METRICS[metric].label} {METRICS[metric].note[0]}" for metric in shown]
     header = ("domain", "model", "best of", "images", *labels)
     return Table(header=header, rows=rows, numbers=header[2:])
+
+
+def without_signal(results: Results, domain: str) -> list[str]:
+    """Precision and recall where even real images score next to nothing: of other models they say nothing either."""
+    levels = {metric: results.rows(domain, metric, "real")["value"] for metric in ("precision", "recall")}
+    return [metric for metric, values in levels.items() if len(values) and values.iloc[0] < LEAST_OF_REAL]
+
+
+def score_words(results: Results) -> list[str]:
+    """What stands behind a value, and what is left out and why."""
+    if results.evaluation.empty:
+        return []
+    words = ["Behind a score one standard deviation, in brackets behind a share its 95 % interval."]
+    for domain in results.domains:
+        silent = without_signal(results, domain)
+        if silent:
+            why = f"carry no signal and are left out: real images score below {LEAST_OF_REAL:g}"
+            words.append(f"On {results.name(domain)} {' and '.join(silent)} {why}.")
+    return [" ".join(words)]
 
 
 def stages(results: Results) -> Table:
@@ -105,8 +128,13 @@ def _share(value: float) -> str:
     return f"{value:.1%}" if pd.notna(value) else "–"
 
 
-def _score(rows: pd.DataFrame, metric: str) -> str:
-    values = rows[rows["metric"] == metric]["value"]
-    if values.empty:
+def _score(rows: pd.DataFrame, metric: str, results: Results) -> str:
+    """The value with its interval of 95 % for shares, one standard deviation for all else."""
+    found, digits = rows[rows["metric"] == metric], METRICS[metric].digits
+    if found.empty:
         return "–"
-    return f"{values.iloc[0]:{METRICS[metric].digits}}"
+    row = found.iloc[0]
+    if metric in SHARES:
+        return f"{row['value']:{digits}} ({row['low']:{digits}} to {row['high']:{digits}})"
+    spread = results.deviation(row)
+    return f"{row['value']:{digits}}" + (f" ± {spread:{digits}}" if pd.notna(spread) else "")

@@ -30,7 +30,8 @@ def caption_accuracy(frame: pd.DataFrame, domain: str, *, dataset: str) -> Figur
         raise ValueError(f"evaluation table: no 'caption_accuracy' rows for model '{MODEL}'")
     splits = [split for split in SPLITS if (ours["reference"] == split).any()]
     numbers = [f"{sample_words(ours[ours['reference'] == split])} for {SPLITS[split]}" for split in splits]
-    subtitle = "an image counts when the attribute reader finds every object, colour, size and relation of its caption"
+    what = "colour of a bird's part" if domain == "cub" else "object, colour, size and relation"
+    subtitle = f"an image counts when the reader finds every {what} that its caption names"
     sheet = Sheet(HEADER + 32 + PLOT_HEIGHT + 78, f"Does the image show its caption? {dataset}", subtitle)
     words = METRICS["caption_accuracy"]
     axes = sheet.plot(MARGIN + 48, HEADER + 32, PLOT_WIDTH, PLOT_HEIGHT, title=words.label, note=words.note)
