@@ -24,6 +24,7 @@ from dalle.generation.code_colours import code_colours, colours_of, training_col
 from dalle.generation.decoding import decode_codes
 from dalle.generation.encoding import encode_images
 from dalle.miniworld.reader_accuracy import bird_reader_accuracy, reader_accuracy
+from dalle.miniworld.variety import VARIETIES
 from harness.evaluation_parts import accuracy_rows, candidate_rows, clip_rows, extractor_of, seen_in_training
 from harness.rivals import num_candidates, rival_samples
 from harness.run_config import MINIWORLD
@@ -87,8 +88,9 @@ def main(stage: Stage) -> None:
     judged = {"dalle": best, "real": originals.images}
     metrics |= memorisation(judged, dvae, f"reports/metrics/memorisation-{domain}.csv", stage)
     if rendered:
+        variety = VARIETIES[stage.params.prepare_data.miniworld.variety]
         judge = bird_reader_accuracy if domain == "cub" else reader_accuracy
-        metrics["reader/accuracy"] = judge(NUM_READER_RENDERS, stage.params.seed, size)
+        metrics["reader/accuracy"] = judge(NUM_READER_RENDERS, stage.params.seed, size, variety)
     stage.finish(metrics)
 
 

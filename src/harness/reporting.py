@@ -141,7 +141,7 @@ def _seeds(file: Path) -> pd.Series | None:
 def _variety(params: Params) -> str | None:
     """What the miniature world looks like; None where no domain is rendered."""
     rendered = any(getattr(params.prepare_data, domain) == MINIWORLD for domain in params.domains)
-    return getattr(params.prepare_data.miniworld, "variety", None) if rendered else None
+    return params.prepare_data.miniworld.variety if rendered else None
 
 
 def _world_name(params: Params, own: Mapping[str, str]) -> str:

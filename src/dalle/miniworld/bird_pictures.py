@@ -67,7 +67,8 @@ def _draw_bird(
     def fill(points, colour: tuple[int, ...]) -> None:
         draw.polygon((to_pixels(points) * SCALE).ravel().tolist(), fill=colour)
 
-    crown, back, wing, belly = (_feather(rng, name, feather_noise) for name in (species.crown, species.back, species.wing, species.belly))
+    colours = (species.crown, species.back, species.wing, species.belly)
+    crown, back, wing, belly = (_feather(rng, name, feather_noise) for name in colours)
     length = TAIL_LENGTHS[species.tail]
     for foot in (-0.02, 0.07):
         leg = [(foot, 0.16), (foot + 0.012, 0.16), (foot + 0.037, 0.30), (foot + 0.018, 0.30)]
@@ -174,9 +175,11 @@ def _smooth(points, steps: int = 6) -> np.ndarray:
     return 0.5 * curve.transpose(1, 0, 2).reshape(-1, 2)
 
 
-def bird_alone(species: Species, rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
+def bird_alone(
+    species: Species, rng: np.random.Generator, size: tuple[int, int], variety: Variety = RICH
+) -> Image.Image:
     """The bird in one of the poses of `render_bird`, RGBA, without branch, foliage, light and shadow."""
-    to_pixels, _ = _pose(species, rng, size)
+    to_pixels, _ = _pose(species, rng, size, variety)
     layer = Image.new("RGBA", (size[0] * SCALE, size[1] * SCALE))
-    _draw_bird(ImageDraw.Draw(layer), species, np.random.default_rng(0), to_pixels)
+    _draw_bird(ImageDraw.Draw(layer), species, np.random.default_rng(0), to_pixels, variety.feather_noise)
     return layer.reduce(SCALE)

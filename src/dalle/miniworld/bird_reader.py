@@ -13,6 +13,7 @@ import numpy as np
 
 from dalle.miniworld.bird_pictures import bird_alone
 from dalle.miniworld.birds import BILLS, PLUMAGE, TAILS, TEMPLATES, Species
+from dalle.miniworld.variety import VARIETIES
 from dalle.randomness import numpy_generator
 
 PARTS = {"crown": "red", "back": "green", "wing": "blue", "belly": "yellow"}  # and what tells them apart in a template
@@ -100,9 +101,10 @@ def _drawn_poses(size: int) -> Iterator[dict[str, np.ndarray]]:
     for tail in TAILS:
         for bill in BILLS:
             species = Species(name="", bill=bill, tail=tail, **PARTS)
-            for number in range(NUM_DRAWS):
+            draws = [(number, variety) for variety in VARIETIES.values() for number in range(NUM_DRAWS)]
+            for number, variety in draws:
                 rng = numpy_generator(0, "bird reader", number)
-                pixels = np.asarray(bird_alone(species, rng, (size, size)))
+                pixels = np.asarray(bird_alone(species, rng, (size, size), variety))
                 if pixels.tobytes() not in seen:
                     seen.add(pixels.tobytes())
                     yield {part: _of_colour(pixels, colour) for part, colour in PARTS.items()}

@@ -56,18 +56,18 @@ def fresh_panels(index: int, seed: int, size: int, variety: Variety = RICH) -> t
     return panels, central_square(Image.open(io.BytesIO(encoded)), size)
 
 
-def bird_reader_accuracy(num_images: int, seed: int, size: int) -> float:
+def bird_reader_accuracy(num_images: int, seed: int, size: int, variety: Variety = RICH) -> float:
     """The fraction of fresh birds, at `size` px, of which the reader finds the colours of all parts."""
     if num_images < 1:
         raise ValueError(f"num_images: must be at least 1, got {num_images}")
-    birds = [fresh_bird(index, seed, size) for index in range(num_images)]
+    birds = [fresh_bird(index, seed, size, variety) for index in range(num_images)]
     return float(birds_show(np.stack([image for _, image in birds]), [all_parts(species) for species, _ in birds]).mean())
 
 
-def fresh_bird(index: int, seed: int, size: int) -> tuple[Species, np.ndarray]:
+def fresh_bird(index: int, seed: int, size: int, variety: Variety = RICH) -> tuple[Species, np.ndarray]:
     """Bird number `index`, its species in turn, and its picture as a corpus would hold it, averaged to (size, size, 3)."""
     rng, species = numpy_generator(seed, "bird reader", index), draw_species(NUM_SPECIES, seed)
-    picture, _ = render_bird(species[index % NUM_SPECIES], rng, draw_size(rng))
+    picture, _ = render_bird(species[index % NUM_SPECIES], rng, draw_size(rng, variety), variety)
     return species[index % NUM_SPECIES], central_square(Image.open(io.BytesIO(encode_original(picture, rng))), size)
 
 
