@@ -104,6 +104,8 @@ def build_clip(config: ClipConfig) -> "open_clip.CLIP":
         },
     )
     clip.config = config
+    if towers.is_resnet:  # convolutions take two thirds of the time where channels lie side by side in memory
+        clip.visual.to(memory_format=torch.channels_last)
     return clip
 
 
@@ -128,8 +130,11 @@ def encode_images(clip: "open_clip.CLIP", images: Tensor) -> Tensor:
     size = clip.config.image_size
     if images.shape[2:] != (size, size):
         images = interpolate(images, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
+    mapped = images * 2 - 1
+    if clip.config.towers.is_resnet:
+        mapped = mapped.contiguous(memory_format=torch.channels_last)
     with fast_attention(images.device):
-        return normalize(clip.encode_image(images * 2 - 1).float(), dim=-1)
+        return normalize(clip.encode_image(mapped).float(), dim=-1)
 
 
 def encode_text(clip: "open_clip.CLIP", text_tokens: Tensor) -> Tensor:
