@@ -19,7 +19,7 @@ def params_of(preset: str, *assignments: str):
     ("assignment", "message"),
     [
         ("complete.rows=0", "complete: rows must be at least 1, got 0"),
-        ("complete.rows=12", "complete.rows must be 1 to 11, of a picture's 12 rows of tokens, got 12"),
+        ("complete.rows=8", "complete.rows must be 1 to 7, of a picture's 8 rows of tokens, got 8"),
         ("complete.candidates=0", "complete: candidates must be at least 1, got 0"),
         ("complete.temperature=0.0", "complete: temperature must be above 0"),
         ("complete.source=''", "complete: source must be miniworld, a folder with captions.jsonl, or null"),

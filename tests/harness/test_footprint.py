@@ -54,9 +54,9 @@ def test_tokens_candidates_and_models_on_the_disk():
 
 
 def test_completions_on_the_disk():
-    """Of rendered pictures, twice for DVC's copy: 120 pictures, 8 candidates, 48 x 48 pixels of two bytes."""
+    """Of rendered pictures, twice for DVC's copy: 120 pictures, 8 candidates, 64 x 64 pixels of two bytes."""
     params = params_of("mini")
-    assert footprint.disk_bytes(params, {"train_prior": 1}, 1, Path())["complete"] == 2 * 120 * 8 * 48 * 48 * 2
+    assert footprint.disk_bytes(params, {"train_prior": 1}, 1, Path())["complete"] == 2 * 120 * 8 * 64 * 64 * 2
     without = params_of("mini", "complete.source=null")
     assert footprint.disk_bytes(without, {"train_prior": 1}, 1, Path())["complete"] == 0
     rendered = [footprint.disk_bytes(given, {"train_prior": 1}, 1, Path())["prepare_data"] for given in (params, without)]
@@ -86,9 +86,9 @@ def test_pairs_in_shards_are_estimated_from_their_bytes(tmp_path):
 @pytest.mark.parametrize(
     ("preset", "assignments", "pairs"),
     [
-        ("mini", (), 12_000),
+        ("mini", (), 30_000),
         ("coco", (), 414_113),
-        ("cub", ("prepare_data.cub=miniworld",), 10 * 40 * 40),
+        ("cub", ("prepare_data.cub=miniworld",), 10 * 120 * 20),
         ("coco", ("prepare_data.coco=miniworld",), 5 * 1000),
     ],
 )
@@ -103,8 +103,8 @@ def test_pairs_to_train_on(tmp_path, preset, assignments, pairs):
         ("paper", ("sample.captions.cub=one_an_image",), [30_000, 2_933]),
         ("paper", ("sample.num_captions=null", "sample.captions.coco=pool"), [202_654, 29_330]),
         ("paper", ("prepare_data.coco_year=2017", "prepare_data.cub_split=train_test_split"), [5_000, 30_000]),
-        ("mini", (), [200, 200]),
-        ("mini", ("sample.num_captions=null", "sample.captions.cub=unique"), [1_000, 16_000]),
+        ("mini", (), [1_000, 1_000]),
+        ("mini", ("sample.num_captions=null", "sample.captions.cub=unique"), [1_000, 24_000]),
     ],
 )
 def test_a_domain_has_no_more_captions_than_there_are(tmp_path, preset, assignments, captions):

@@ -171,7 +171,7 @@ def test_the_list_marks_the_active_preset(folder, capsys):
         ("train_dvae.init=external/dvae", "init is 'external/dvae', so init_sha256 must be"),
         ("train_dvae.codebook_size=1", "codebook_size must be at least 2, got 1"),
         ("train_dvae.tau.end=0", "tau must stay above 0"),
-        ("image_size=50", "image_size 50 is not divisible by 4"),
+        ("image_size=50", "image_size 50 is not divisible by 8"),
     ],
 )
 def test_what_no_dvae_can_be_trained_with_is_refused_before_any_stage_runs(assignment, message):
