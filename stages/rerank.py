@@ -63,7 +63,7 @@ def main(stage: Stage) -> None:
 def reading(
     decode: Callable[[slice], np.ndarray], captions: list[str], told: np.ndarray, processes: Processes
 ) -> Callable[[slice], np.ndarray]:
-    """`decode`, and on the way what each picture shows into `told` bool (C, candidates): pixels exist for one batch at a time."""
+    """`decode`, and on the way what each picture shows into `told` bool (C, candidates): pixels exist for a batch at a time."""
     queries, num_candidates = [read_caption(caption) for caption in captions], told.shape[1]
 
     def decode_and_read(rows: slice) -> np.ndarray:

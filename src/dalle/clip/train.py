@@ -57,7 +57,7 @@ class NegativesConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Pool:
-    """The pairs that are shown through the dVAE: `pair_ids` (P,), `images` uint8 (P, 1 + negatives, H, W, 3), the pair's first."""
+    """Pairs that are shown through the dVAE: `pair_ids` (P,), `images` uint8 (P, 1 + negatives, H, W, 3), its own first."""
 
     pair_ids: np.ndarray
     images: np.ndarray

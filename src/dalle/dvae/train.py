@@ -33,7 +33,8 @@ class TrainDVAEConfig:
     tells that another model lies there; with `optim.updates` of 0 it is taken as it is. `schedule_clock` shortens beta, tau
     and the step size by one rule: they run that many of their updates in each update of the training. `crop_scale` is the
     range by which Listing 1 enlarges a picture before it crops: what is kept of it is larger by as much than what the prior
-    and every evaluation see. None stands for the evaluation crop itself, neither enlarged nor mirrored. `fid_features` names the network by which the last validation measures the FID of reconstructions.
+    and every evaluation see. None stands for the evaluation crop itself, neither enlarged nor mirrored. `fid_features` names
+    the network by which the last validation measures the FID of reconstructions.
     """
 
     init: str
@@ -58,7 +59,8 @@ class TrainDVAEConfig:
     def __post_init__(self) -> None:
         scale = self.crop_scale
         if scale is not None and (len(scale) != 2 or not 1 <= scale[0] <= scale[1]):
-            raise ValueError(f"crop_scale must be two rising numbers from 1 on, or null for the evaluation crop, got {list(scale)}")
+            wanted = "two rising numbers from 1 on, or null for the evaluation crop"
+            raise ValueError(f"crop_scale must be {wanted}, got {list(scale)}")
         if min(self.tau.start, self.tau.end) <= 0:
             raise ValueError(f"tau must stay above 0 (the relaxation divides by it), got {self.tau.start} -> {self.tau.end}")
         if not 1e-6 <= self.schedule_clock <= 1e9:  # nan too

@@ -61,7 +61,7 @@ class Reference:
         yield _over("kid", [self._kid(features)[0] for features in subsets])
 
     def _kid(self, features: np.ndarray) -> tuple[float, float]:
-        """The mean over subsets and its standard deviation: of n images no more than n / subset size subsets are independent."""
+        """The mean over subsets and its standard deviation: of n images at most n / subset size subsets are independent."""
         size = self.protocol.kid_subset_size
         value, between = kid(features, self.features, subsets=self.protocol.kid_subsets, subset_size=size)
         return value, between * float(np.sqrt(size / min(len(features), len(self.features))))

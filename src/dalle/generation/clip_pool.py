@@ -42,7 +42,7 @@ def make_pool(
     device: str,
     work_folder: Path,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(rows of the store (P,), pictures uint8 (P, 1 + mixed + sampled, H, W, 3)): what the dVAE leaves of a pair, then negatives.
+    """(rows of the store (P,), images uint8 (P, 1 + mixed + sampled, H, W, 3)): what the dVAE leaves of a pair, then negatives.
 
     The pairs are drawn from the split 'train', as many as it holds at most. The pictures are a file of `work_folder`, mapped
     into memory: it outlives a killed process, and what was made is not made again.

@@ -19,7 +19,7 @@ from dalle.randomness import numpy_generator
 PARTS = {"crown": "red", "back": "green", "wing": "blue", "belly": "yellow"}  # and what tells them apart in a template
 NUM_DRAWS = 128  # of poses, for each length of tail and bill: the same pose counts once
 TOLERANCE = 20.0  # of a template's own colours, whose jitter is below it
-MAX_DISTANCE = 50.0  # of a pixel from the colour of its part, by which light and shade move it; of the foliage little is so near
+MAX_DISTANCE = 50.0  # of a pixel from the colour of its part, by which light and shade move it; little of the foliage is near
 MIN_SHARE = 0.5  # of a part's pixels that have its colour
 BATCH = 256  # pictures whose poses are looked for at a time
 

@@ -23,7 +23,8 @@ def coco_items(num_train: int, num_val: int, seed: int, variety: Variety) -> lis
     for split, count in (("train", num_train), ("val", num_val)):
         # a stream for each split, so that neither changes with the size of the other
         gaps = numpy_generator(seed, "coco", "ids", split).integers(1, 5, size=count)
-        items += [CocoItem(image_id=image_id, split=split, variety=variety) for image_id in (FIRST_IMAGE[split] + gaps.cumsum()).tolist()]
+        image_ids = (FIRST_IMAGE[split] + gaps.cumsum()).tolist()
+        items += [CocoItem(image_id=image_id, split=split, variety=variety) for image_id in image_ids]
     return items
 
 

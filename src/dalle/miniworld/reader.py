@@ -54,7 +54,8 @@ def shows(image: np.ndarray, query: SceneQuery) -> bool:
         return False
     seen = [_colour_of(image, _core(labels == number)) for number in numbers]
     orders = itertools.permutations(seen)
-    if not any(all(item.colour in (None, colour) for item, colour in zip(query.objects, order, strict=True)) for order in orders):
+    asked = [item.colour for item in query.objects]
+    if not any(all(colour in (None, one) for colour, one in zip(asked, order, strict=True)) for order in orders):
         return False
     found = [_read_object(image, hues, labels, number) for number in numbers]
     return any(

@@ -100,7 +100,7 @@ def _draw_centres(
 
 
 def _on_cells(centres: np.ndarray, low: np.ndarray, high: np.ndarray, sizes: list[str], cell: float) -> np.ndarray:
-    """The nearest places within `low` and `high` where small objects lie around the middle of a cell, large ones on a corner."""
+    """The nearest places within `low` and `high` with small objects around the middle of a cell, large ones around a corner."""
     start = np.array([cell / 2 if size == "small" else 0.0 for size in sizes])[:, None]
     first, last = np.ceil((low - start) / cell - 1e-9), np.floor((high - start) / cell + 1e-9)
     return start + cell * np.clip(np.round((centres - start) / cell), first, last)

@@ -75,7 +75,8 @@ def masks_of(rule: str | Sequence[str], num_layers: int) -> tuple[str, ...]:
     masks = (rule,) * num_layers if isinstance(rule, str) else tuple(rule)
     for mask in masks:
         if mask not in MASKS:
-            raise ValueError(f"masks: unknown attention mask {mask!r}: use paper, one of {', '.join(MASKS)}, or a list of those")
+            known = ", ".join(MASKS)
+            raise ValueError(f"masks: unknown attention mask {mask!r}: use paper, one of {known}, or a list of those")
     if len(masks) != num_layers:
         raise ValueError(f"masks names {len(masks)} masks, but the prior has {num_layers} layers: name one a layer")
     return masks

@@ -29,7 +29,8 @@ class TrainPriorConfig:
     """The `train_prior` section; `image_loss_weight` is 7/8 in the paper, `bpe_dropout` 0.1.
 
     `masks` is `paper` (its order of row, column and convolution), one mask for every layer (`full` for dense attention), or a
-    list with one a layer. `layers`, `width` and `heads` are the transformer's, and those of the same blocks where they read text for a PixelCNN.
+    list with one a layer. `layers`, `width` and `heads` are the transformer's, and those of the same blocks where they read
+    text for a PixelCNN.
     `activation_checkpointing` keeps the input of every block only and computes the rest twice (PAPER 3.8): the same gradients
     in less memory and about a third more time.
     """

@@ -85,7 +85,8 @@ def _reranking(results: Results, domain: str) -> list[Finding]:
         return []
     table = results.evaluation
     largest = float(table[table["domain"] == domain]["blur_radius"].max())
-    asked = [("fid", 0.0), ("kid", 0.0), ("inception_score", 0.0), *([("fid", largest), ("kid", largest)] if largest > 0 else [])]
+    blurred = [("fid", largest), ("kid", largest)] if largest > 0 else []
+    asked = [("fid", 0.0), ("kid", 0.0), ("inception_score", 0.0), *blurred]
     words, verdicts, over = [], [], ""
     for metric, radius in asked:
         ends = _ends(results.at_radius(domain, metric, radius))

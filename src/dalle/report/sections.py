@@ -226,7 +226,7 @@ def _floor_words(table: pd.DataFrame, domain: str) -> str:
     """What the second reference is for, where it is there."""
     there = ((table["domain"] == domain) & (table["reference"] == "reconstructions")).any()
     return (
-        " Samples are made of the dVAE's codes: without blur most of their distance to real images is fine detail that codes do "
+        " Samples are made of the dVAE's codes: without blur most of the distance to real images is fine detail that codes do "
         "not hold, which reranking cannot change. What it changes shows against the reconstructions, and under blur."
         if there
         else ""

@@ -86,7 +86,7 @@ def _legend(rows: pd.DataFrame, panels: list[_Panel]) -> list[str]:
     if (rows["reference"] == "no_overlap").any():
         parts.append("dashed: reference images seen in training left out")
     if (rows["reference"] == RECONSTRUCTIONS).any():
-        lines.append("levels: the floors, what the dVAE's reconstructions and other real images are at; dotted: distance to the "
+        lines.append("levels: the floors, what the dVAE's reconstructions and other real images have; dotted: distance to the "
                      "reconstructions")  # fmt: skip
     return [*lines, " · ".join(parts)]
 
