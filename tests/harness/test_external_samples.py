@@ -113,7 +113,7 @@ def test_rivals_are_the_baseline_the_fine_tuned_prior_and_the_folders_of_others(
     coco, cub = (rival_samples(tree, domain, CAPTIONS, root) for domain in ("coco", "cub"))
     assert list(coco) == ["dfgan", "df_gan"] and list(cub) == ["dfgan", "dalle_finetuned"]
     assert coco["dfgan"].captions["caption"].tolist() == ["two", "one", "three"] and coco["df_gan"].captions is None
-    assert [num_candidates(tree, name) for name in ("dfgan", "df_gan", "dalle_finetuned")] == [1, 1, 64]
+    assert [num_candidates(tree, name) for name in ("dfgan", "df_gan", "dalle_finetuned")] == [1, 1, 32]
     (root / "rivals/cub/dfgan/images/a.png").unlink()
     with pytest.raises(ValueError, match=r"rivals/cub/dfgan/samples.csv does not match its folder: 1 listed and not there: a.png"):
         rival_samples(tree, "cub", CAPTIONS, root)

@@ -49,7 +49,7 @@ def test_every_figure_leads_back_to_stages_that_exist(pipeline):
 
 def test_parameters_are_compared_with_the_preset_only_where_they_matter(pipeline):
     stages = figure_stages("train_dvae", pipeline)
-    params = {"seed": 0, "image_size": 48, "train_dvae.beta.end": 0.0, "train_prior.layers": 99}
+    params = {"seed": 0, "image_size": 64, "train_dvae.beta.end": 0.0, "train_prior.layers": 99}
     found = parameters_behind(stages, params, read_presets(ROOT / "presets"))
     assert found.preset == "mini" and found.differing == ["train_dvae.beta.end: 1.65 -> 0.0"]
 
