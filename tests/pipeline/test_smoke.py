@@ -92,8 +92,8 @@ def test_pictures_are_completed_from_their_top_and_judged(finished):
     assert samples["as_asked"].isin((0, 1)).all() and samples["score"].nunique() > 12
     pictures = [np.asarray(Image.open(finished.folder / "completions" / file)).astype(int) for file in samples["file"]]
     for first, second in zip(pictures[::2], pictures[1::2], strict=True):
-        assert first.shape == (48, 48, 3) and np.abs(first[:12] - second[:12]).max() <= 1
-        assert np.abs(first[24:] - second[24:]).mean() > 0
+        assert first.shape == (32, 32, 3) and np.abs(first[:4] - second[:4]).max() <= 1
+        assert np.abs(first[16:] - second[16:]).mean() > 0
     metrics = json.loads((finished.folder / "reports/metrics/complete.json").read_text())
     assert metrics["pictures/total"] == 12 and metrics["reader/accuracy"] >= 0.99 and metrics["success/real"] == 1
     assert {"success/dalle_best_of_1", "success/dalle_best_of_2_reflected", "success/dvae", "success/other_caption"} <= set(metrics)
