@@ -97,11 +97,11 @@ class Torture:
                 time.sleep(self._random.uniform(0, 0.3))
             if way != "disk full":
                 kill(processes(self.project.folder, address), signal.SIGTERM if way == "terminate" else signal.SIGKILL)
-            process.wait(timeout=120)
+            process.wait(timeout=600)
             self._wait_for_end(address)
             return not (self.project.folder / f"runs/{label(address)}.json").exists()  # the last thing a stage writes
         finally:
-            process.wait(timeout=300)  # not killed: DVC writes dvc.lock in place, and a kill just then cuts it off
+            process.wait(timeout=600)  # not killed: DVC writes dvc.lock in place, and a kill just then cuts it off
             self._wait_for_end(address)
 
     def _wait_for_end(self, address: str) -> None:
