@@ -11,6 +11,7 @@ from dalle.data.manifest import check_manifest, places
 from dalle.data.sources.cub import read_cub
 from dalle.miniworld.cub import cub_items
 from dalle.miniworld.cub import write_cub as write_miniature
+from dalle.miniworld.variety import RICH
 
 CLASSES = ["001.Black_footed_Albatross", "002.Laysan_Albatross", "003.Sooty_Albatross"]
 
@@ -209,7 +210,7 @@ def test_boxes_must_be_there_and_in_their_image(tmp_path):
 
 def test_the_miniature_world_s_boxes_hold_its_birds(tmp_path):
     """Its birds are drawn within boxes that lie in the picture, so that every choice works without any data."""
-    write_miniature(tmp_path, cub_items(3, 4, seed=0), 0)
+    write_miniature(tmp_path, cub_items(3, 4, seed=0, variety=RICH), 0)
     whole, _ = read_cub(tmp_path, "testclasses", "image")
     birds, problems = read_cub(tmp_path, "train_test_split", "box")
     assert problems == [] and len(birds) == len(whole) == 120
