@@ -46,9 +46,9 @@ def test_training_on_a_corpus_that_is_not_read(project, refused):
 
 
 def test_rows_that_leave_nothing_to_complete(project, refused):
-    project.edit("  rows: 6", "  rows: 12")
+    project.edit("  rows: 4", "  rows: 8")
     message = refused("train_dvae")
-    assert "complete.rows must be 1 to 11, of a picture's 12 rows of tokens, got 12" in message
+    assert "complete.rows must be 1 to 7, of a picture's 8 rows of tokens, got 8" in message
 
 
 def test_missing_pictures_to_complete(project, refused):
