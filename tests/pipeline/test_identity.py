@@ -12,10 +12,7 @@ pytestmark = pytest.mark.pipeline
 # what is run in peace, then which stages are killed in which ways; the rest is run in peace again
 KILLS = (
     (["filter_data", "train_tokenizer"], {"train_dvae": ["stage", "checkpoint"], "train_detector": ["checkpoint", "terminate"]}),
-    (
-        ["precompute_tokens"],
-        {"train_prior": list(WAYS), "train_clip": ["checkpoint", "terminate"], "train_baseline@dfgan-coco": ["dvc", "stage"]},
-    ),
+    (["precompute_tokens"], {"train_prior": list(WAYS), "train_clip": ["checkpoint", "terminate"]}),
 )
 
 
