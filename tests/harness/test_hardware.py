@@ -29,8 +29,8 @@ import resource, threading, torch
 from harness.hardware import use_device
 %s
 def fill():
-    for _ in range(20):
-        torch.ones(4_000_000)  # 16 MB, dropped at once
+    for _ in range(10):
+        [torch.ones(size) for size in (9_000_000, 12_000_000, 10_000_000)]  # of more than 32 MiB: glibc maps each anew
 fill()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 thread = threading.Thread(target=fill)
