@@ -12,7 +12,8 @@ from dalle.miniworld.corpora import MiniworldConfig, read_truth, render_coco, re
 from dalle.miniworld.items import TRUTH_COLUMNS, panels_of
 from dalle.miniworld.parallel import map_in_order
 from dalle.miniworld.reader import read_scene
-from dalle.miniworld.variety import RICH
+from dalle.miniworld.scenes import Scene, SceneObject, appearance
+from dalle.miniworld.variety import CANONICAL, RICH
 from dalle.miniworld.vocabulary import HELDOUT
 from dalle.miniworld.web_pairs import make_pair
 from dalle.miniworld.web_plan import WebItem
@@ -41,8 +42,20 @@ def test_rendering_twice_gives_the_same_bytes(tmp_path, corpus, render):
 
 def test_many_processes_give_what_one_gives():
     items = [WebItem(index=index, kind=("scene", "bird", "distractor", "panels")[index % 4]) for index in range(256)]
-    make = partial(make_pair, species=list(draw_species(4, SEED)), seed=SEED, variety=RICH)
+    make = partial(make_pair, species=list(draw_species(4, SEED)), evaluated=frozenset(), seed=SEED, variety=RICH)
     assert list(map_in_order(make, items))[::7] == [make(item) for item in items[::7]]
+
+
+def test_a_web_scene_that_looks_like_an_evaluated_one_is_drawn_again():
+    def drawn(evaluated: set[int]) -> Scene:
+        pair = make_pair(WebItem(index=3, kind="scene"), species=[], evaluated=frozenset(evaluated), seed=SEED, variety=CANONICAL)
+        values = json.loads(pair.attributes)
+        return Scene(**{**values, "objects": tuple(SceneObject(**of) for of in values["objects"])})
+
+    first = drawn(set())
+    other = drawn({appearance(first)})
+    assert appearance(other) != appearance(first)
+    assert drawn({appearance(other)}) == first, "what looks like no evaluated scene stays as it was"
 
 
 def test_growing_one_corpus_leaves_the_items_of_the_others_alone(world, tmp_path, config):

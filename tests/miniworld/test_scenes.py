@@ -1,11 +1,12 @@
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from dalle.miniworld.pictures import render_scene
-from dalle.miniworld.scenes import draw_scene
+from dalle.miniworld.scenes import appearance, draw_scene
 from dalle.miniworld.shapes import coverage, placed_outline
 from dalle.miniworld.variety import CANONICAL
 from dalle.miniworld.vocabulary import HELDOUT, SHAPES
@@ -80,3 +81,13 @@ def test_two_renders_of_a_canonical_scene_differ_by_their_tint_alone(canonical_s
         assert len(renders) == (6 if scene.ground == "stripes" else 3)  # three tints; stripes are upright or level
         rich = {render_scene(scene, numpy_generator(seed), (64, 64)).tobytes() for seed in range(10)}
         assert len(rich) == 10
+
+
+def test_scenes_look_alike_where_only_the_order_differs_or_as_mirror_images_where_every_place_is_mirrored(scenes):
+    for scene in scenes:
+        turned = tuple(
+            replace(item, centre=(1 - item.centre[0], item.centre[1]), degrees=-item.degrees) for item in scene.objects[::-1]
+        )
+        assert appearance(replace(scene, objects=turned)) == appearance(scene, mirrored=True) != appearance(scene)
+        assert appearance(replace(scene, objects=scene.objects[::-1], relation=None)) == appearance(scene)
+    assert len({appearance(scene) for scene in scenes}) == len(scenes)

@@ -91,7 +91,8 @@ class Torture:
             if way == "dvc":
                 process.kill()
                 process.wait()
-                self._check_second_copy(address)
+                if not self._check_second_copy(address):
+                    return False
             if way == "uploader":
                 kill(processes(self.project.folder, "uploader"), signal.SIGKILL)
                 time.sleep(self._random.uniform(0, 0.3))
@@ -99,7 +100,7 @@ class Torture:
                 kill(processes(self.project.folder, address), signal.SIGTERM if way == "terminate" else signal.SIGKILL)
             process.wait(timeout=600)
             self._wait_for_end(address)
-            return not (self.project.folder / f"runs/{label(address)}.json").exists()  # the last thing a stage writes
+            return not self._ended(address)
         finally:
             process.wait(timeout=600)  # not killed: DVC writes dvc.lock in place, and a kill just then cuts it off
             self._wait_for_end(address)
@@ -143,14 +144,23 @@ class Torture:
         """Whether the stage's own work has begun, imports and all: it writes a journal."""
         return any(is_held(path) for path in (self.project.folder / ".tracking").glob(f"*-{label(address)}-*.jsonl"))
 
-    def _check_second_copy(self, address: str) -> None:
-        """While an orphan works, nobody else may: two would write the same files. It is held still meanwhile."""
+    def _ended(self, address: str) -> bool:
+        return (self.project.folder / f"runs/{label(address)}.json").exists()  # the last thing a stage writes
+
+    def _check_second_copy(self, address: str) -> bool:
+        """While an orphan works, nobody else may: two would write the same files. It is held still meanwhile.
+
+        Whether it still works: DVC removes the outs before it starts the second, and then nothing shows that the first had ended.
+        """
         orphan = processes(self.project.folder, address)
         kill(orphan, signal.SIGSTOP)
         try:
+            if self._ended(address):
+                return False
             if is_held(self.project.folder / ".checkpoints" / label(address) / "lock"):  # else it had ended already
                 second = self.project.run("dvc", "repro", "--force", "--single-item", address)
                 self.toll.second_copies_let_in += "is already running" not in second.stderr
+            return True
         finally:
             kill(orphan, signal.SIGCONT)
 

@@ -17,6 +17,7 @@ from dalle.miniworld.cub import cub_items, write_cub
 from dalle.miniworld.items import TRUTH_COLUMNS
 from dalle.miniworld.panel_corpus import write_panels
 from dalle.miniworld.panels import KINDS
+from dalle.miniworld.scenes import appearance
 from dalle.miniworld.variety import VARIETIES
 from dalle.miniworld.web import write_web
 from dalle.miniworld.web_plan import plan_web
@@ -56,7 +57,9 @@ def render_web(config: MiniworldConfig, seed: int, folder: str | os.PathLike) ->
     plan = plan_web(config.web_pairs, coco, cub, seed)
     held_out = held_out_species(config.cub_species, seed)
     species = [one for index, one in enumerate(draw_species(config.cub_species, seed)) if index not in held_out]
-    _replace(folder, lambda target: write_web(target, plan, species, seed, VARIETIES[config.variety]))
+    scenes = [item.scene(seed) for item in coco if item.split == "val"]
+    evaluated = frozenset(appearance(scene, mirrored=mirrored) for scene in scenes for mirrored in (False, True))
+    _replace(folder, lambda target: write_web(target, plan, species, evaluated, seed, VARIETIES[config.variety]))
 
 
 def render_coco(config: MiniworldConfig, seed: int, folder: str | os.PathLike) -> None:

@@ -1,7 +1,9 @@
 """What a scene holds: one to three coloured shapes, where they are, and how two of them lie to each other."""
 
+import hashlib
 import itertools
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,8 +44,30 @@ class Scene:
         return any((item.shape, item.colour) in HELDOUT for item in self.objects)
 
 
-def draw_scene(rng: np.random.Generator, *, heldout: bool, variety: Variety = RICH) -> Scene:
-    """A random scene; with `heldout` exactly one object is a combination that training pairs never show."""
+def draw_scene(
+    rng: np.random.Generator, *, heldout: bool, variety: Variety = RICH, unlike: Collection[int] = ()
+) -> Scene:
+    """A random scene; with `heldout` exactly one object is a combination that training pairs never show.
+
+    Scenes whose `appearance` is in `unlike` are drawn again.
+    """
+    while appearance(scene := _draw(rng, heldout, variety)) in unlike:
+        pass
+    return scene
+
+
+def appearance(scene: Scene, *, mirrored: bool = False) -> int:
+    """A number that scenes share whose pictures differ by tints and light alone; or that of the scene's mirror image."""
+    turn = -1 if mirrored else 1
+    objects = sorted(
+        (item.shape, item.colour, item.extent, round(1 - x if mirrored else x, 6), round(y, 6), item.degrees * turn)
+        for item in scene.objects
+        for x, y in [item.centre]
+    )
+    return int.from_bytes(hashlib.blake2b(repr((scene.ground, objects)).encode(), digest_size=8).digest(), "big")
+
+
+def _draw(rng: np.random.Generator, heldout: bool, variety: Variety) -> Scene:
     num_objects = 1 + int(rng.choice(3, p=NUM_OBJECTS_CHANCES))
     looks = [ALLOWED[index] for index in rng.integers(len(ALLOWED), size=num_objects)]
     if heldout:

@@ -19,9 +19,15 @@ from dalle.progress import track
 PAIRS_PER_SHARD = 1000
 
 
-def write_web(folder: Path, items: list[WebItem], species: list[Species], seed: int, variety: Variety) -> None:
-    """Shards `00000.tar`, ... of a thousand pairs; `species` are those that birds of the web belong to."""
-    made = map_in_order(partial(make_pair, species=species, seed=seed, variety=variety), items)
+def write_web(
+    folder: Path, items: list[WebItem], species: list[Species], evaluated: frozenset[int], seed: int, variety: Variety
+) -> None:
+    """Shards `00000.tar`, ... of a thousand pairs.
+
+    `species` are those that birds of the web belong to; scenes that look like one of the `evaluated` come as leaks alone.
+    """
+    make = partial(make_pair, species=species, evaluated=evaluated, seed=seed, variety=variety)
+    made = map_in_order(make, items)
     pairs = zip(items, track(made, what="web", unit="pairs", total=len(items)), strict=True)
     for start in range(0, len(items), PAIRS_PER_SHARD):
         shard = start // PAIRS_PER_SHARD

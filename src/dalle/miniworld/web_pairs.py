@@ -32,11 +32,13 @@ class WebPair:
     attributes: str  # JSON
 
 
-def make_pair(item: WebItem, *, species: list[Species], seed: int, variety: Variety) -> WebPair:
-    """Picture and caption of one planned pair."""
+def make_pair(item: WebItem, *, species: list[Species], evaluated: frozenset[int], seed: int, variety: Variety) -> WebPair:
+    """Picture and caption of one planned pair; of scenes those alone that do not look like the `evaluated` ones."""
     rng = numpy_generator(seed, "web", item.index)
     if item.original is not None:
-        return _repeat(make_pair(item.original, species=species, seed=seed, variety=variety), rng)
+        return _repeat(
+            make_pair(item.original, species=species, evaluated=evaluated, seed=seed, variety=variety), rng
+        )
     if isinstance(item.leak, CocoItem):
         return _leak_scene(item.leak, rng, seed)
     if isinstance(item.leak, CubItem):
@@ -52,11 +54,11 @@ def make_pair(item: WebItem, *, species: list[Species], seed: int, variety: Vari
         panels = draw_panels(rng, KINDS[int(rng.integers(len(KINDS)))], variety)
         image = render_panels(panels, rng, draw_panels_side(rng, variety), variety)
         return _pair(image, caption_panels(panels, rng), panels_attributes(panels), rng)
-    return _scene_pair(item.junk, rng, variety)
+    return _scene_pair(item.junk, rng, variety, evaluated)
 
 
-def _scene_pair(junk: str, rng: np.random.Generator, variety: Variety) -> WebPair:
-    scene = draw_scene(rng, heldout=False, variety=variety)
+def _scene_pair(junk: str, rng: np.random.Generator, variety: Variety, evaluated: frozenset[int]) -> WebPair:
+    scene = draw_scene(rng, heldout=False, variety=variety, unlike=evaluated)
     size = draw_extreme_size(rng) if junk == "aspect_ratio" else draw_size(rng, variety)
     image = render_scene(scene, rng, size, variety)
     caption = caption_scene(scene, rng)
