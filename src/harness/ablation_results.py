@@ -2,6 +2,8 @@
 
 import difflib
 import json
+import math
+import statistics
 import subprocess
 import sys
 from collections import Counter
@@ -47,9 +49,9 @@ class AblationResults:
         ]
 
     def spread(self, metric: Headline) -> float:
-        """By how much the base arm differs between its seeds; 0 where fewer than two of them left a value."""
+        """Two standard deviations of a difference of two arms, from the base arm's seeds; 0 where fewer than two left a value."""
         values = [value for place in self.document.seeds if (value := self.value(place.arm, metric)) is not None]
-        return max(values) - min(values) if len(values) > 1 else 0.0
+        return 2 * math.sqrt(2) * statistics.stdev(values) if len(values) > 1 else 0.0
 
     def verdicts(self) -> list[tuple[Sentence, Verdict]]:
         return [(sentence, self._judged(sentence)) for sentence in self.document.sentences]

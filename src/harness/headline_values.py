@@ -12,12 +12,13 @@ import pandas as pd
 VALUE_COLUMNS = {"metric", "model", "value"}  # what tells an evaluation from a table of single pictures
 NOT_IN_KEYS = {"domain", "features", "blur_kind", "num_samples", *VALUE_COLUMNS, "low", "high"}
 SHORT_NAMES = {"blur_radius": "blur"}
-NUM_NORMAL_95 = 3.919928  # standard deviations of a normal distribution that an interval of 95 % spans
+WILSON = ("caption_accuracy", "oracle_accuracy", "precision", "recall")  # metrics with an interval of 95 %
+NUM_NORMAL_95 = 3.919928  # standard deviations of a normal distribution that it spans; every other interval spans two
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """A number; `error` is the standard error of the measurement itself, where its table has an interval of 95 %."""
+    """A number; `error` is the standard error of the measurement itself, where its table has an interval."""
 
     value: float
     kind: str  # numbers of one kind vary alike, in units of their scale (see `harness.spread`)
@@ -43,7 +44,7 @@ def of_table(label: str, table: pd.DataFrame) -> Iterator[tuple[str, Measured]]:
         places = [f"{SHORT_NAMES.get(column, column)}={_text(row[column])}" for column in extra]
         key = f"{label}.csv:{'|'.join([str(row['metric']), str(row['model']), *places])}"
         width = row.get("high", float("nan")) - row.get("low", float("nan"))
-        error = float(width) / NUM_NORMAL_95 if width > 0 else None
+        error = float(width) / (NUM_NORMAL_95 if row["metric"] in WILSON else 2) if width > 0 else None
         yield key, Measured(value=float(row["value"]), kind=f"{row['metric']} of the tables", error=error)
 
 

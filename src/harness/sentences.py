@@ -85,7 +85,7 @@ def label_of(value: Any) -> str:
 
 
 def judge(rule: Rule, entries: Sequence[Entry], spread: float, show: Callable[[float], str]) -> Verdict:
-    """The verdict over the arms of a group; differences up to `spread` are within the noise of seeds (0: it is unknown)."""
+    """The verdict over the arms of a group; differences up to `spread`, two standard deviations, are noise of seeds (0: unknown)."""
     if rule.word == DIVERGES:
         return _judge_diverges(rule, entries)
     measured = [entry for entry in entries if entry.value is not None]
@@ -96,7 +96,7 @@ def judge(rule: Rule, entries: Sequence[Entry], spread: float, show: Callable[[f
     else:
         own = next(entry for entry in entries if entry.label == rule.arm)
         verdict, why = _judge_arm(rule, own, [entry for entry in measured if entry is not own], spread)
-    noise = f"; seeds differ by {show(spread)}" if spread else ""
+    noise = f"; two standard deviations of seeds: {show(spread)}" if spread else ""
     return Verdict(verdict=verdict, numbers=f"{numbers}{f' ({why})' if why else ''}{noise}")
 
 

@@ -150,7 +150,7 @@ def test_every_fate_of_an_arm_is_told_and_only_what_is_missing_runs_again(toy, m
     assert [(finding["says"], finding["verdict"]) for finding in findings] == [
         ("Beta lowers the loss", "held"), ("Too much diverges", "held"),
     ]  # fmt: skip
-    assert "0.5: 4.5, 2: 3, 3: 2, 1000: diverged (rank correlation −1.00); seeds differ by 0.1" in findings[0]["numbers"]
+    assert "0.5: 4.5, 2: 3, 3: 2, 1000: diverged (rank correlation −1.00); two standard deviations of seeds: 0.2" in findings[0]["numbers"]
     page = (folder / "README.md").read_text()
     for words in ("What the toy is made of.", "dalle ablate reports/ablations/toy", "| 2 (base) |", "| broken | failed |"):
         assert words in page

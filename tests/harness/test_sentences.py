@@ -68,7 +68,7 @@ def test_arms_that_stopped_are_named_and_take_no_part(expect, held):
 
 def test_the_numbers_name_what_decided():
     assert verdict("rises", [1, 4, 2, 3]).numbers == "0: 1, 1: 4, 2: 2, 3: 3 (rank correlation +0.40)"
-    assert verdict({"highest": 1}, [1, 3, 2], 1).numbers == "0: 1, 1: 3, 2: 2 (within the noise of seeds); seeds differ by 1"
+    assert verdict({"highest": 1}, [1, 3, 2], 1).numbers == "0: 1, 1: 3, 2: 2 (within the noise of seeds); two standard deviations of seeds: 1"
     assert verdict({"diverges": 0}, [1]).numbers == "0: trained to its end"
 
 
