@@ -15,7 +15,8 @@ PIPELINE = read_pipeline(ROOT / "dvc.yaml", read_yaml(ROOT / "params.yaml"))
 # what cannot change a result: progress bars, and the checks of params.yaml (its values are hashed as params)
 NO_RESULT = {"src/dalle/progress.py", "src/dalle/config.py"}
 # every stage runs in the harness, which hands checkpoints and options to those that train; these list all of training/
-HARNESS = {f"src/dalle/training/{name}.py" for name in ("adamw", "averaging", "checkpoint", "log", "loop", "precision", "schedules")}
+TRAINING = ("adamw", "averaging", "checkpoint", "log", "loop", "muon", "precision", "schedules")
+HARNESS = {f"src/dalle/training/{name}.py" for name in TRAINING}
 # one process that has loaded other people's packages, and none of ours, forks for every stage: each imports from nothing
 IMPORTED = """
 import importlib, json, os, sys

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from dalle.training.adamw import AdamW
 from dalle.training.averaging import ExponentialMovingAverage
 from dalle.training.checkpoint import Checkpoint
 from dalle.training.log import Log
+from dalle.training.muon import Muon, hidden_matrices
 from dalle.training.precision import Precision, autocast
 from dalle.training.schedules import PlateauHalving, PlateauRule, Schedule
 
@@ -27,7 +28,7 @@ LossFunction = Callable[[nn.Module, Batch, int, int], Losses]
 
 @dataclass(frozen=True, kw_only=True)
 class OptimConfig:
-    """AdamW with a step-size schedule, clipping and parameter averaging: what every training here uses.
+    """AdamW or Muon with a step-size schedule, clipping and parameter averaging: what every training here uses.
 
     `shards` splits each batch into equal parts whose gradients are averaged. On the CPU the parts are computed side by
     side, one core each, which for convolutions is much faster than several threads inside each of them: their backward
@@ -37,6 +38,7 @@ class OptimConfig:
     With a `plateau` rule the step size, then constant but for its warm-up, is halved as the training loss demands.
     """
 
+    optimizer: Literal["adamw", "muon"] = "adamw"
     updates: int
     batch_size: int
     shards: int
@@ -83,7 +85,7 @@ class TrainingState:
     """All that a resumed training needs; what is not in here is not state."""
 
     model: nn.Module
-    optimizer: AdamW
+    optimizer: AdamW | Muon
     ema: ExponentialMovingAverage
     plateau: PlateauHalving | None
     step: int = 0
@@ -132,7 +134,7 @@ def train(
     Returns the last validation's metrics. A run that finds a checkpoint goes on from it and ends with the same weights.
     """
     ema = ExponentialMovingAverage(model, decay=optim.ema_decay, every=optim.ema_every)
-    state = TrainingState(model, adamw(model, optim), ema, optim.plateau and PlateauHalving(optim.plateau))
+    state = TrainingState(model, optimizer_of(model, optim), ema, optim.plateau and PlateauHalving(optim.plateau))
     saved = checkpoint.load()
     if saved is not None:
         state.load_state_dict(saved)
@@ -159,13 +161,16 @@ def train(
     return metrics
 
 
-def adamw(model: nn.Module, optim: OptimConfig) -> AdamW:
-    """AdamW that decays matrices and kernels only, not gains, biases or embeddings' position tables of one dimension."""
-    decayed = [p for p in model.parameters() if p.requires_grad and p.ndim >= 2]
-    plain = [p for p in model.parameters() if p.requires_grad and p.ndim < 2]
+def optimizer_of(model: nn.Module, optim: OptimConfig) -> AdamW | Muon:
+    """Decays matrices and kernels only, not gains, biases or embeddings' position tables of one dimension."""
+    rate, hidden = optim.learning_rate.at(0), hidden_matrices(model) if optim.optimizer == "muon" else []
+    moved = {id(matrix) for matrix in hidden}
+    others = [p for p in model.parameters() if p.requires_grad and id(p) not in moved]
+    decayed, plain = [p for p in others if p.ndim >= 2], [p for p in others if p.ndim < 2]
     groups = [{"params": decayed, "weight_decay": optim.weight_decay}, {"params": plain, "weight_decay": 0.0}]
     groups = [group for group in groups if group["params"]]
-    return AdamW(groups, learning_rate=optim.learning_rate.at(0), betas=optim.betas, eps=optim.eps)
+    adamw = AdamW(groups, learning_rate=rate, betas=optim.betas, eps=optim.eps)
+    return Muon(hidden, optim.weight_decay, adamw, learning_rate=rate) if hidden else adamw
 
 
 def prefetched(batch_at: Callable[[int], Batch], start: int, stop: int, num_workers: int) -> Iterator[Batch]:
