@@ -33,6 +33,7 @@ bench: $(VENV)/ready
 	python tests/benchmarks/prior.py
 	python tests/benchmarks/evaluation.py
 	python tests/benchmarks/filtering.py
+	python tests/benchmarks/language.py
 	python tests/benchmarks/tracking.py
 
 # other implementations of DALL-E, outside the environment; without what they ask for beside, some of which cannot be built

@@ -13,6 +13,7 @@ import argparse
 import dataclasses
 import hashlib
 import io
+import itertools
 import json
 import os
 import re
@@ -27,7 +28,6 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import gcld3
 import numpy as np
 import psutil
 from PIL import Image
@@ -132,14 +132,13 @@ def filtered(manifest: Path, rules: FilterConfig, folder: Path) -> int:
 def loop(shards: Path) -> dict[str, float]:
     """One pair after the other, everything asked of everyone until somebody objects."""
     rules = default_rules()
-    detector = gcld3.NNetLanguageIdentifier(0, not_english.MAX_BYTES)
     seen: set[bytes] = set()
     rows = []
     for shard in sorted(shards.glob("*.tar")):
-        for key, caption, data, offset in _pairs_of(shard):
+        for key, caption, data, offset, foreign in _judged(_pairs_of(shard), rules.not_english):
             if boilerplate.explain_caption(caption, rules.boilerplate) or too_short.explain_caption(caption, rules.too_short):
                 continue
-            if not_english.explain_caption(caption, detector, rules.not_english):
+            if foreign:
                 continue
             try:
                 with Image.open(io.BytesIO(data)) as image:
@@ -160,6 +159,13 @@ def loop(shards: Path) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         write_manifest(manifest_from_rows(rows), Path(folder) / "kept.parquet")
     return {"kept": len(rows)}
+
+
+def _judged(pairs: Iterator[tuple[str, str, bytes, int]], rule: not_english.Config) -> Iterator[tuple[str, str, bytes, int, str]]:
+    """The language rule's word of many captions at once, which is how its tables of frequencies are fast."""
+    while several := list(itertools.islice(pairs, 500)):
+        found = not_english.explain_captions([caption for _, caption, *_ in several], rule)
+        yield from ((*pair, detail) for pair, detail in zip(several, found, strict=True))
 
 
 def _pairs_of(shard: Path) -> Iterator[tuple[str, str, bytes, int]]:

@@ -1,5 +1,7 @@
 import json
+import re
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -23,13 +25,14 @@ SETTINGS = {
     "too_short": {"min_words": 3, "min_characters": 8},
     "too_small": {"min_side": 16},
     "aspect_ratio": {"min": 0.5, "max": 2},
-    "not_english": {"min_probability": 0.7, "min_characters": 12},
+    "not_english": {"margin": 1.1, "min_characters": 8, "min_probability": 0.9},
     "undecodable": {"decode": True},
     "duplicate": {"max_mean_difference": 3.0, "max_difference": 40.0},
     "near_duplicate": None,
     "clip_score": None,
 }
 CONFIG = from_mapping(FilterConfig, SETTINGS)
+LANGUAGE = SETTINGS["not_english"]
 ENGLISH = """a small red circle above a large blue square
 large green star
 red circle
@@ -114,9 +117,14 @@ def test_english_is_kept_and_other_languages_are_not():
 
 
 def test_english_thresholds_are_obeyed():
-    german = captioned(FOREIGN[:1])
-    assert explained(not_english, german, not_english.Config(min_probability=0.7, min_characters=200)).tolist() == [""]
-    assert explained(not_english, german, not_english.Config(min_probability=0.7, min_characters=0))[0].startswith("cld3: de, ")
+    german, config = captioned(FOREIGN[:1]), CONFIG.not_english
+    assert explained(not_english, german, replace(config, min_characters=200)).tolist() == [""]
+    (detail,) = explained(not_english, german, replace(config, min_characters=0))
+    language, margin = re.fullmatch(r"wordfreq: (\w+), (\d\.\d\d) over English", detail).groups()
+    assert language == "de"
+    assert explained(not_english, german, replace(config, margin=float(margin) + 0.01)).tolist() == [""]
+    assert explained(not_english, german, replace(config, margin=float(margin) - 0.01)).tolist() == [detail]
+    assert explained(not_english, german, replace(config, margin=None))[0].startswith("cld3: de, ")
     assert explained(not_english, captioned(["", "12 / 7 !!", "x" * 20_000]))[:2].tolist() == ["", ""]
 
 
@@ -344,8 +352,9 @@ def test_nothing_left_and_nothing_to_start_with_are_errors(junk, tmp_path):
         ({"duplicat": None}, "filter.duplicat: unknown key .did you mean 'duplicate'"),
         ({"duplicate": {"max_mean_difference": 300, "max_difference": 3}}, "max_mean_difference must be from 0 to 255"),
         ({"near_duplicate": {"max_distance": 40}}, "filter.near_duplicate: max_distance must be from 0"),
-        ({"not_english": {"min_probability": 2.0, "min_characters": 3}}, "filter.not_english: min_probability must be from 0 to"),
-        ({"not_english": {"min_probability": 0.5, "min_characters": -3}}, "filter.not_english: min_characters must not be"),
+        ({"not_english": LANGUAGE | {"min_probability": 2.0}}, "filter.not_english: min_probability must be from 0 to 1"),
+        ({"not_english": LANGUAGE | {"min_characters": -3}}, "filter.not_english: min_characters must not be"),
+        ({"not_english": LANGUAGE | {"margin": -0.5}}, "filter.not_english: margin must be from 0 to 8 .* null for cld3 alone"),
     ],
 )
 def test_settings_out_of_range_are_named(change, message):

@@ -22,7 +22,7 @@ SETTINGS = {
     "too_short": {"min_words": 3, "min_characters": 8},
     "too_small": None,
     "aspect_ratio": {"min": 0.5, "max": 2},
-    "not_english": {"min_probability": 0.9, "min_characters": 12},
+    "not_english": {"margin": 1.1, "min_characters": 8, "min_probability": 0.9},
     "undecodable": {"decode": True},
     "duplicate": {"max_mean_difference": 3.0, "max_difference": 40.0},
     "near_duplicate": {"max_distance": 2},
@@ -119,10 +119,10 @@ def test_an_error_in_a_rule_is_passed_on_and_leaves_nothing_half(manifest, tmp_p
     assert run(folder) == run(prepared(manifest, tmp_path / "whole", 50, monkeypatch))
 
 
-def test_cld3_is_asked_once_a_caption_of_a_part(monkeypatch):
+def test_a_caption_of_a_part_is_judged_once(monkeypatch):
     asked = []
-    monkeypatch.setattr(not_english, "explain_caption", lambda caption, *_: asked.append(caption) or "")
-    not_english.explain(pd.DataFrame({"caption": ["a", "b", "a"]}), CONFIG.not_english)
+    monkeypatch.setattr(not_english, "explain_captions", lambda captions, _: asked.extend(captions) or captions)
+    assert not_english.explain(pd.DataFrame({"caption": ["a", "b", "a"]}), CONFIG.not_english) == ["a", "b", "a"]
     assert asked == ["a", "b"]
 
 
