@@ -161,7 +161,7 @@ def loop(shards: Path) -> dict[str, float]:
     return {"kept": len(rows)}
 
 
-def _judged(pairs: Iterator[tuple[str, str, bytes, int]], rule: not_english.Config) -> Iterator[tuple[str, str, bytes, int, str]]:
+def _judged(pairs: Iterator[tuple[str, str, bytes, int]], rule: not_english.Config) -> Iterator[tuple]:
     """The language rule's word of many captions at once, which is how its tables of frequencies are fast."""
     while several := list(itertools.islice(pairs, 500)):
         found = not_english.explain_captions([caption for _, caption, *_ in several], rule)
