@@ -82,7 +82,8 @@ def tuning(captions: Captions) -> dict[str, float]:
     for tenths in TENTHS:
         found = {language: float(np.mean(of_language >= tenths / 10)) for language, of_language in margins.items()}
         kept = 1 - found.pop("en")
-        result |= {f"tuning/{tenths}_tenths/english_kept": kept, f"tuning/{tenths}_tenths/recall": np.mean(list(found.values()))}
+        recall = float(np.mean(list(found.values())))
+        result |= {f"tuning/{tenths}_tenths/english_kept": kept, f"tuning/{tenths}_tenths/recall": recall}
         if kept >= KEPT:
             result.setdefault("tuning/margin", tenths / 10)
     return result
