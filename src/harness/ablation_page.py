@@ -179,7 +179,8 @@ def _noise(results: AblationResults) -> str:
     if not told:
         return "The seeds of the base left no two values to compare: how much of a difference is noise is not known."
     seeds = len(results.document.seeds)
-    return f"Two standard deviations of a difference, from {seeds} seeds of the base: {', '.join(told)}. Smaller ones are not judged."
+    noise = f"Two standard deviations of a difference, from {seeds} seeds of the base"
+    return f"{noise}: {', '.join(told)}. Smaller ones are not judged."
 
 
 def _groups(results: AblationResults) -> list[Group]:

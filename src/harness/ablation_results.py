@@ -49,7 +49,7 @@ class AblationResults:
         ]
 
     def spread(self, metric: Headline) -> float:
-        """Two standard deviations of a difference of two arms, from the base arm's seeds; 0 where fewer than two left a value."""
+        """Two standard deviations of a difference of two arms, from the base's seeds; 0 where fewer than two left a value."""
         values = [value for place in self.document.seeds if (value := self.value(place.arm, metric)) is not None]
         return 2 * math.sqrt(2) * statistics.stdev(values) if len(values) > 1 else 0.0
 

@@ -85,7 +85,7 @@ def label_of(value: Any) -> str:
 
 
 def judge(rule: Rule, entries: Sequence[Entry], spread: float, show: Callable[[float], str]) -> Verdict:
-    """The verdict over the arms of a group; differences up to `spread`, two standard deviations, are noise of seeds (0: unknown)."""
+    """The verdict over the arms of a group; differences up to `spread` are noise of seeds (two deviations; 0: unknown)."""
     if rule.word == DIVERGES:
         return _judge_diverges(rule, entries)
     measured = [entry for entry in entries if entry.value is not None]
