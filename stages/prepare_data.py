@@ -13,8 +13,9 @@ from dalle.data.sources.decodable import without_undecodable
 from dalle.data.sources.division import divided, require_apart
 from dalle.data.sources.layouts import CAPTIONED, COCO, CUB, Layout, find_layout
 from dalle.data.sources.originals import compared, compared_classes, original_sizes
-from dalle.data.sources.problems import require_few_problems
+from dalle.data.sources.problems import require_few_problems, without_notes
 from dalle.data.sources.reading import Parts, read_corpus
+from dalle.data.text_files import escaped
 from dalle.miniworld.corpora import read_truth, render_coco, render_cub, render_panels, render_web
 from dalle.randomness import derive_seed
 from harness.run_config import MINIWORLD, source_key
@@ -91,10 +92,10 @@ def write_corpus(corpus: str, parts: Parts, path: Path, source: str) -> dict[str
                 manifest, broken = without_undecodable(manifest, manifest["split"] != "train")
                 problems = problems + broken
             for problem in problems:
-                print(f"{corpus}: {problem}")
+                print(f"{corpus}: {escaped(problem)}")
             writer.write(manifest)
             num_images += manifest["image_id"].nunique()
-            all_problems += problems
+            all_problems += without_notes(problems)
         require_few_problems(all_problems, writer.num_pairs, source)
     return {f"{corpus}/pairs": writer.num_pairs, f"{corpus}/images": num_images, f"{corpus}/problems": len(all_problems)}
 

@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from dalle.data.sources.caption_lists import lists_in, pictures_below
+from dalle.data.sources.caption_lists import num_captions, pictures_below
 from dalle.data.sources.cub_splits import FILES as CUB_SPLIT_FILES
 from dalle.data.sources.layouts import CAPTIONED, COCO, CUB, LAYOUTS, Layout, fitting_layouts
 from dalle.data.sources.originals import original_sizes
+from dalle.data.sources.walking import walk
+from dalle.data.sources.webdataset import shards_below
 from harness.run_config import MINIWORLD
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ def training_pairs(params: "Params", root: Path) -> int | None:
         return _rendered_pairs(config, corpus)
     layout = layout_of(corpus, root / source)
     if layout is CAPTIONED:
-        return round(captions_below(root / source) * (1 - config.folder_evaluated if _is_divided(params, corpus) else 1))
+        return round(num_captions(root / source) * (1 - config.folder_evaluated if _is_divided(params, corpus) else 1))
     return estimated_pairs(root / source) if corpus == "web" else original_sizes(corpus, config)["train"].captions
 
 
@@ -82,8 +84,8 @@ def _evaluated(params: "Params", domain: str, root: Path) -> tuple[int, int]:
         return images, images * CAPTIONS_PER_IMAGE[domain]
     if layout_of(domain, root / source) is CAPTIONED:
         share = config.folder_evaluated if _is_divided(params, domain) else 1
-        pictures = sum(1 for _ in pictures_below(root / source))
-        return round(share * pictures), round(share * captions_below(root / source))
+        pictures = len(pictures_below(root / source))
+        return round(share * pictures), round(share * num_captions(root / source))
     sizes = original_sizes(domain, config)
     return sizes["val" if domain == "coco" else "test"]
 
@@ -95,18 +97,9 @@ def _is_divided(params: "Params", corpus: str) -> bool:
     return params.sources[corpus] == training and training in [params.sources[domain] for domain in params.domains]
 
 
-def captions_below(folder: Path) -> int:
-    """About how many captions a captioned folder has: the lines of its list, or one for each text file beside a picture."""
-    for name in lists_in(folder):
-        if name != ".txt":
-            with open(folder / name, "rb") as file:
-                return sum(1 for line in file if line.strip())
-    return sum(picture.with_suffix(".txt").is_file() for picture in pictures_below(folder))
-
-
 def estimated_pairs(folder: Path) -> int | None:
     """Pairs of WebDataset shards, from the bytes of all and the first few pairs of one."""
-    shards = sorted(folder.glob("*.tar"))
+    shards = shards_below(walk(folder))
     total = sum(shard.stat().st_size for shard in shards)
     for shard in shards:
         keys: dict[str, int] = {}

@@ -19,7 +19,7 @@ DELIMITERS = (",", ";", "\t")  # spreadsheets write the one of their country
 WORKBOOK = b"PK\x03\x04"  # .xlsx and .ods are zip files
 
 _SURROGATES = re.compile("[\ud800-\udfff]")  # stray bytes (see `_decoded`), and half characters, which JSON can spell
-_LINE_ENDS = re.compile("\r\n|\n|\r")  # those of text files, without the exotic ones of `str.splitlines`
+_LINE_ENDS = re.compile("\r\n|\n|\r")
 
 
 def decode_text(data: bytes) -> str:
@@ -39,7 +39,12 @@ def text_lines(path: Path) -> list[str]:
     A file that is no text as a whole, or cannot be opened, is a `ValueError` naming it.
     """
     with _named(path):
-        return _LINE_ENDS.split(_decoded(path.read_bytes()))
+        return split_lines(_decoded(path.read_bytes()))
+
+
+def split_lines(text: str) -> list[str]:
+    """Lines of any system's text files; only real line ends count, not the exotic ones of `str.splitlines`."""
+    return _LINE_ENDS.split(text)
 
 
 def require_text(text: str) -> str:
@@ -66,7 +71,7 @@ def table_rows(path: Path, required: Collection[str], problems: list[str]) -> It
         text = _decoded(path.read_bytes())
     excel = re.match("sep=(.)(\r\n|\n|\r|$)", text, re.IGNORECASE)
     text = text[excel.end() :] if excel else text
-    header = _LINE_ENDS.split(text, maxsplit=1)[0]
+    header = split_lines(text[:10_000])[0]
     delimiter = excel[1] if excel else max(DELIMITERS, key=header.count)
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     skipped = 1 if excel else 0
@@ -116,11 +121,12 @@ def _decoded(data: bytes) -> str:
     try:
         text = data.decode(encoding, "surrogateescape" if encoding.startswith("utf-8") else "strict")
     except UnicodeDecodeError as error:
-        raise ValueError(f"not {encoding.upper()}, as its byte order mark says, at byte {error.start}: save it as UTF-8") from None
+        words = f"not {encoding.upper()}, as its byte order mark says, at byte {error.start}: save it as UTF-8"
+        raise ValueError(words) from None
     if "\0" in text:
+        before = text.partition("\0")[0][-20:]
         raise ValueError(
-            f"holds a zero byte after {text[: text.index(chr(0))][-20:]!r}: either no text, or UTF-16 without a byte order mark; "
-            "save it as UTF-8"
+            f"holds a zero byte after {before!r}: either no text, or UTF-16 without a byte order mark; save it as UTF-8"
         )
     return text
 
@@ -134,9 +140,8 @@ def _columns(path: Path, rows: Iterator[list[str]], required: Collection[str]) -
     twice = sorted({name for name in columns if name and columns.count(name) > 1})
     if not set(required) <= set(columns) or twice:
         words = f"; {', '.join(twice)} is there twice" if twice else ""
-        raise ValueError(
-            f"{escaped(path)}: its first line names the columns, {', '.join(required)} among them; it is {str(row)[:200]}{words}"
-        )
+        needed = f"its first line names the columns, {', '.join(required)} among them"
+        raise ValueError(f"{escaped(path)}: {needed}; it is {str(row)[:200]}{words}")
     return columns
 
 

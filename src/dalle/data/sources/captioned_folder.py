@@ -6,8 +6,9 @@ from pathlib import Path
 import pandas as pd
 
 from dalle.data.manifest import manifest_from_rows
-from dalle.data.sources.caption_lists import Entry, entries_of, lists_in, pictures_below
-from dalle.data.sources.rows import describe_files
+from dalle.data.sources.caption_lists import TEXT, Entry, lists_in, read_captions
+from dalle.data.sources.rows import ANY_PICTURE, OTHER_PICTURES, describe_files, is_picture
+from dalle.data.sources.walking import Tree, walk
 
 TREE = """{folder}/
   captions.jsonl    a line a caption: {{"file": "cats/1.jpg", "caption": "a cat on a mat", "split": "train"}}
@@ -28,15 +29,18 @@ def read_captioned_folder(folder: Path | str, split_of: Callable[[str], str]) ->
 
     Where no entry says an image's split, `split_of` tells it by the checksum of its bytes: copies of a file are of one split.
     A picture may have many captions. Entries that cannot be used, name a file outside the folder or one that is no image,
-    say the same twice or contradict each other, and pictures without a caption are problems.
+    say the same twice or contradict each other, and pictures without a caption are problems. Every other entry below the
+    folder is one as well, or counted by reason in a `Note`: hidden files, files of other kinds.
     """
     folder = Path(folder)
     problems: list[str] = []
-    entries = list(entries_of(folder, problems))
-    entries = _without_contradictions(entries, problems)
+    tree = walk(folder)
+    source = read_captions(tree, problems)
+    entries = _without_contradictions(source.entries, problems)
     images = _described(folder, entries, problems)
-    named = {folder / entry.file for entry in entries} if lists_in(folder) != [".txt"] else set(pictures_below(folder))
-    problems += [f"{path}: has no caption" for path in pictures_below(folder) if path not in named]
+    beside = any(path.suffix.lower() == TEXT for path in source.files)
+    problems += _left(tree, {folder / entry.file for entry in source.entries}, beside)
+    problems += tree.notes({folder / file for file in images} | source.files, (*ANY_PICTURE, TEXT) if beside else ANY_PICTURE)
     splits = {entry.file: entry.split for entry in entries if entry.split}
     splits |= {file: split_of(str(image["crc32"])) for file, image in images.items() if file not in splits}
     return manifest_from_rows(
@@ -45,6 +49,14 @@ def read_captioned_folder(folder: Path | str, split_of: Callable[[str], str]) ->
         for entry in entries
         if entry.file in images
     ), problems
+
+
+def _left(tree: Tree, named: set[Path], beside: bool) -> list[str]:
+    """A line for every picture without a caption, unless text files lie `beside`, and for what could not be looked into."""
+    silent = [] if beside else [path for path in tree.files if is_picture(path) and path not in named]
+    others = [path for path in tree.files if path.suffix.lower() in OTHER_PICTURES and path not in named]
+    kinds = "a picture of a kind that only a list can name; save it as .jpg, .png or .webp, or use a list"
+    return [f"{path}: has no caption" for path in silent] + [f"{path}: {kinds}" for path in others] + tree.problems()
 
 
 def _without_contradictions(entries: list[Entry], problems: list[str]) -> list[Entry]:

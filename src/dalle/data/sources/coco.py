@@ -1,6 +1,7 @@
 """MS-COCO captions in their original layout."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,11 @@ import pandas as pd
 
 from dalle.config import LinesError
 from dalle.data.manifest import manifest_from_rows
-from dalle.data.sources.rows import clean_caption, describe_files, is_inside, unlisted_files
+from dalle.data.sources.rows import ANY_PICTURE, clean_caption, describe_files, is_inside, unlisted_files
+from dalle.data.sources.walking import walk
+from dalle.data.text_files import escaped, is_utf8, read_text
 
+EXACT = 2**53  # whole numbers from here on are not told apart as floats
 TREES = {
     2014: """{folder}/
   annotations/captions_train2014.json
@@ -64,7 +68,10 @@ def _read_split(folder: Path, split: str, year: int) -> tuple[list[dict[str, Any
         captions.setdefault(image_id, []).append((pair_id, caption))
     for image_id in sorted(names.keys() - captions.keys()):
         problems.append(f"{path}: image {image_id} ({names[image_id]}) has no caption")
-    problems += unlisted_files(pictures, {pictures / name for name in names.values()}, ("*.jpg", "*.png"))
+    tree = walk(pictures)
+    on_disk = tree.on_disk(names.values())
+    names = {image_id: on_disk[name] for image_id, name in names.items()}
+    problems += unlisted_files(tree, {pictures / name for name in names.values()}, ANY_PICTURE)
     rows = []
     captioned = sorted(captions)
     for image_id, image in zip(captioned, describe_files([pictures / names[image_id] for image_id in captioned]), strict=True):
@@ -73,7 +80,7 @@ def _read_split(folder: Path, split: str, year: int) -> tuple[list[dict[str, Any
             continue
         for pair_id, caption in sorted(captions[image_id]):
             rows.append({"pair_id": str(pair_id), "image_id": str(image_id), "caption": caption, **image, "split": split})
-    return rows, problems
+    return rows, problems + tree.notes({Path(row["file"]) for row in rows}, ANY_PICTURE)
 
 
 def _annotations(folder: Path, split: str, year: int) -> Path:
@@ -81,9 +88,10 @@ def _annotations(folder: Path, split: str, year: int) -> Path:
 
 
 def _load(path: Path) -> dict[str, list]:
+    text = read_text(path)
     try:
-        content = json.loads(path.read_bytes())
-    except ValueError as error:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not JSON: {error}") from None
     for key in ("images", "annotations"):
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
@@ -96,11 +104,15 @@ def _images(entries: list, path: Path, problems: list[str]) -> Iterator[tuple[in
     ids: set[int] = set()
     names: set[str] = set()
     for entry in entries:
-        image_id, name = (entry.get("id"), entry.get("file_name")) if isinstance(entry, dict) else (None, None)
-        if not isinstance(image_id, int) or not isinstance(name, str):
-            problems.append(f"{path}: an image without id or file_name: {str(entry)[:200]}")
+        entry = entry if isinstance(entry, dict) else {"": entry}
+        image_id, name = _whole_number(entry.get("id")), entry.get("file_name")
+        if image_id is None or not isinstance(name, str):
+            wrong = "file_name is no text" if image_id is not None else f"id {_shown(entry.get('id'))} is no whole number"
+            problems.append(f"{path}: an image whose {wrong}: {_shown(entry)}")
         elif image_id in ids or name in names:
             problems.append(f"{path}: image {image_id} or its file {name} is listed twice; the first is used")
+        elif not is_utf8(name):
+            problems.append(f"{path}: image {image_id}: its file_name '{escaped(name)}' is not UTF-8; skipped")
         elif not is_inside(name):
             problems.append(f"{path}: image {image_id}: its file_name {name!r} leads out of the folder; skipped")
         else:
@@ -114,10 +126,18 @@ def _captions(entries: list, names: dict[int, str], path: Path, problems: list[s
     ids: set[int] = set()
     for entry in entries:
         entry = entry if isinstance(entry, dict) else {}
-        pair_id, image_id, caption = entry.get("id"), entry.get("image_id"), entry.get("caption")
-        caption = clean_caption(caption) if isinstance(caption, str) else ""
-        if not isinstance(pair_id, int) or not caption:
-            problems.append(f"{path}: annotation {pair_id}: no id, or no caption")
+        pair_id, image_id = _whole_number(entry.get("id")), _whole_number(entry.get("image_id"))
+        try:
+            caption = clean_caption(entry["caption"]) if isinstance(entry.get("caption"), str) else ""
+        except ValueError as error:
+            problems.append(f"{path}: annotation {pair_id}: its caption {error}")
+            continue
+        if pair_id is None:
+            problems.append(f"{path}: an annotation whose id {_shown(entry.get('id'))} is no whole number: {_shown(entry)}")
+        elif image_id is None:
+            problems.append(f"{path}: annotation {pair_id}: its image_id {_shown(entry.get('image_id'))} is no whole number")
+        elif not caption:
+            problems.append(f"{path}: annotation {pair_id}: no caption that can be seen")
         elif image_id not in names:
             problems.append(f"{path}: annotation {pair_id}: there is no image {image_id}")
         elif pair_id in ids:
@@ -125,3 +145,16 @@ def _captions(entries: list, names: dict[int, str], path: Path, problems: list[s
         else:
             ids.add(pair_id)
             yield pair_id, image_id, caption
+
+
+def _whole_number(value: object) -> int | None:
+    """An id: a whole number, also as converters write it, in text ("7", "7.0") or as a float; None for anything else."""
+    if isinstance(value, str) and re.fullmatch(r"\s*-?\d{1,18}(\.0*)?\s*", value, re.ASCII):
+        return int(value.partition(".")[0])
+    if isinstance(value, float) and value.is_integer() and abs(value) < EXACT:
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _shown(value: object) -> str:
+    return ascii(value)[:200]

@@ -1,17 +1,18 @@
 """Caltech-UCSD Birds 200-2011 with the ten captions an image of Reed et al. 2016."""
 
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import pandas as pd
 
 from dalle.config import LinesError
 from dalle.data.manifest import manifest_from_rows
-from dalle.data.sources.caption_lists import split_lines
 from dalle.data.sources.cub_boxes import Bird, cropped, read_boxes
 from dalle.data.sources.cub_splits import FILES, CubSplit, cub_splits
-from dalle.data.sources.rows import decode_caption, describe_files, is_inside, unlisted_files
+from dalle.data.sources.rows import ANY_PICTURE, clean_caption, describe_files, is_inside, unlisted_files
+from dalle.data.sources.walking import Tree, walk
+from dalle.data.text_files import read_text, split_lines, text_lines
 
 CubCrop = Literal["image", "box"]
 TREE = """{folder}/
@@ -50,12 +51,13 @@ def read_cub(folder: Path | str, split: CubSplit, crop: CubCrop) -> tuple[pd.Dat
     listed = _table(tables / "images.txt", problems)
     names = {image_id: name for image_id, name in listed.items() if _usable(image_id, name, classes, problems)}
     splits = cub_splits(split, _split_folder(folder, split), names, classes, problems)
-    caption_files = {image_id: (texts / name).with_suffix(".txt") for image_id, name in names.items()}
-    problems += unlisted_files(texts, set(caption_files.values()), ("*/*.txt",))
-    problems += unlisted_files(tables / "images", {tables / "images" / name for name in names.values()}, ("*/*.jpg", "*/*.png"))
+    image_tree, text_tree = walk(tables / "images"), walk(texts)
+    pictures = _files(image_tree, names, problems, ANY_PICTURE)
+    named = {image_id: PurePosixPath(name).with_suffix(".txt").as_posix() for image_id, name in names.items()}
+    caption_files = _files(text_tree, named, problems, (".txt",))
     boxes = read_boxes(tables / "bounding_boxes.txt", problems) if crop == "box" else None
     rows: list[dict[str, Any]] = []
-    for image_id, image in zip(names, describe_files([tables / "images" / name for name in names.values()]), strict=True):
+    for image_id, image in zip(names, describe_files([*pictures.values()]), strict=True):
         try:
             picture = _picture(image_id, image, boxes)
         except ValueError as error:
@@ -64,7 +66,18 @@ def read_cub(folder: Path | str, split: CubSplit, crop: CubCrop) -> tuple[pd.Dat
         for line, caption in _captions(caption_files[image_id], problems) if image_id in splits else ():
             shared = {**picture, "split": splits[image_id]}
             rows.append({"pair_id": f"{image_id}-{line}", "image_id": image_id, "caption": caption, **shared})
+    used = {row["image_id"] for row in rows}
+    problems += image_tree.notes({pictures[image_id] for image_id in used}, ANY_PICTURE)
+    problems += text_tree.notes({caption_files[image_id] for image_id in used}, (".txt",))
     return manifest_from_rows(rows), problems
+
+
+def _files(tree: Tree, names: Mapping[str, str], problems: list[str], extensions: tuple[str, ...]) -> dict[str, Path]:
+    """By image id its file in the tree; files with one of the `extensions` that are nobody's are problems."""
+    on_disk = tree.on_disk(names.values())
+    files = {image_id: tree.folder / on_disk[name] for image_id, name in names.items()}
+    problems += unlisted_files(tree, set(files.values()), extensions)
+    return files
 
 
 def _picture(image_id: str, image: Mapping[str, Any] | str, boxes: Mapping[str, Bird] | None) -> Mapping[str, Any]:
@@ -104,9 +117,14 @@ def _table(path: Path, problems: list[str]) -> dict[str, str]:
     """A file of lines `<id> <name>` with ids and names unique."""
     table: dict[str, str] = {}
     names: set[str] = set()
-    for number, line in enumerate(_lines(path), start=1):
-        key, _, name = line.strip().partition(" ")
-        if not line.strip():
+    for number, line in enumerate(text_lines(path), start=1):
+        try:
+            line = clean_caption(line)
+        except ValueError as error:
+            problems.append(f"{path}: line {number}: {error}; skipped")
+            continue
+        key, _, name = line.partition(" ")
+        if not line:
             continue
         if not name or key in table or name in names:
             problems.append(f"{path}: line {number}: not an id and a name, each new: {line!r}; skipped")
@@ -128,11 +146,12 @@ def _captions(path: Path, problems: list[str]) -> list[tuple[int, str]]:
     if not path.is_file():
         problems.append(f"{path}: no captions for this image")
         return []
-    captions = [(number, line.strip()) for number, line in enumerate(_lines(path)) if line.strip()]
+    try:
+        lines = enumerate(map(clean_caption, split_lines(read_text(path))))
+    except ValueError as error:
+        problems.append(str(error))
+        return []
+    captions = [(number, caption) for number, caption in lines if caption]
     if not captions:
         problems.append(f"{path}: holds no caption")
     return captions
-
-
-def _lines(path: Path) -> list[str]:
-    return [decode_caption(line) for line in split_lines(path.read_bytes())]

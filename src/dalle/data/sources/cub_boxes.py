@@ -6,7 +6,7 @@ from typing import Any
 
 from dalle.data.image_files import Box
 from dalle.data.manifest import BOX
-from dalle.data.sources.caption_lists import split_lines
+from dalle.data.text_files import escaped, text_lines
 
 HALF_SIDE = 0.75  # of the box's longer side: the square is 1.5 times as wide
 TOLERANCE = 1  # pixels that a box may end outside its image by, as rounded numbers do
@@ -17,14 +17,14 @@ Bird = tuple[float, float, float, float]  # left, top, width, height
 def read_boxes(path: Path, problems: list[str]) -> dict[str, Bird]:
     """Bounding boxes by image id, of lines `<image id> <left> <top> <width> <height>`."""
     boxes: dict[str, Bird] = {}
-    for number, line in enumerate(split_lines(path.read_bytes()), start=1):
-        words = line.decode("utf-8", "replace").split()
+    for number, line in enumerate(text_lines(path), start=1):
+        words = line.split()
         if not words:
             continue
         try:
             image_id, left, top, width, height = words[0], *map(float, words[1:])
         except ValueError:
-            problems.append(f"{path}: line {number}: not an image's id and four numbers: {' '.join(words)!r}")
+            problems.append(f"{path}: line {number}: not an image's id and four numbers: {escaped(line)!r}")
             continue
         if image_id in boxes:
             problems.append(f"{path}: line {number}: image {image_id} has a box already; the first is used")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from dalle.data.evaluation_captions import EVALUATION_SPLITS
+from dalle.data.sources.walking import walk
 from dalle.data.splits import assign_split
 from dalle.randomness import derive_seed
 
@@ -33,8 +34,9 @@ def as_corpus(manifest: pd.DataFrame, corpus: str) -> pd.DataFrame:
 
 
 def require_apart(training: Path, evaluated: Iterable[tuple[str, Path]]) -> None:
-    """A `ValueError` where pictures of a folder within another would be trained on and evaluated as well."""
+    """A `ValueError` where pictures would be trained on and evaluated: of a folder within another, or one that both link to."""
     training = training.resolve()
+    trained = _folders_read(training)
     for key, folder in evaluated:
         folder = folder.resolve()
         if folder != training and (folder.is_relative_to(training) or training.is_relative_to(folder)):
@@ -43,3 +45,14 @@ def require_apart(training: Path, evaluated: Iterable[tuple[str, Path]]) -> None
                 f"{key}: of {folder} and the training pairs in {training} one lies within the other ({inner} in {outer}), so "
                 'pictures would be trained on and evaluated: give both one folder, which is divided, or folders side by side'
             )
+        shared = sorted(trained & _folders_read(folder)) if folder != training else []
+        if shared:
+            raise ValueError(
+                f"{key}: {folder} and the training pairs in {training} both lead to the pictures in {shared[0]}, by links, "
+                "which would be trained on and evaluated: give both one folder, which is divided, or take a link away"
+            )
+
+
+def _folders_read(folder: Path) -> set[Path]:
+    """Where the files below a folder really lie."""
+    return {parent.resolve() for parent in {path.parent for path in walk(folder).files}}

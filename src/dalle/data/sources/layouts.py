@@ -11,7 +11,9 @@ from dalle.data.sources.coco import TREES as COCO_TREES
 from dalle.data.sources.coco import is_coco
 from dalle.data.sources.cub import TREE as CUB_TREE
 from dalle.data.sources.cub import is_cub
+from dalle.data.sources.walking import walk
 from dalle.data.sources.webdataset import TREE as WEBDATASET_TREE
+from dalle.data.sources.webdataset import is_shard
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,11 +26,18 @@ class Layout:
     fits: Callable[[Path], bool]
 
 
+def _has_shards(folder: Path) -> bool:
+    """Shards in the folder itself; or in its sub-folders, unless an archive lies among somebody's captioned pictures."""
+    if folder.is_dir() and any(map(is_shard, folder.iterdir())):
+        return True
+    return any(map(is_shard, walk(folder).files)) and not is_captioned_folder(folder)
+
+
 WEBDATASET = Layout(
     name="WebDataset shards",
     sign="*.tar",
     trees=(WEBDATASET_TREE,),
-    fits=lambda folder: next(folder.glob("*.tar"), None) is not None,
+    fits=_has_shards,
 )
 COCO = Layout(name="MS-COCO", sign="annotations/captions_*.json", trees=tuple(COCO_TREES.values()), fits=is_coco)
 CUB = Layout(name="CUB-200-2011", sign="images.txt and classes.txt", trees=(CUB_TREE,), fits=is_cub)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import unicodedata
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,20 +10,30 @@ from typing import Any
 
 from dalle.data.image_files import MAX_PIXELS
 from dalle.data.image_headers import header_size
+from dalle.data.sources.walking import Tree
+from dalle.data.text_files import require_text
 
-# white space, control characters, byte order marks, and what stands for undecodable bytes
+# white space, control characters, byte order marks, and what another program put in the place of bytes that it could not read
 _GAPS = re.compile("[\\s\x00-\x1f\x7f\ufeff\ufffd]+")
+# that no screen shows, though Unicode calls them letters, marks or symbols, or keeps them for later: fillers, the empty
+# Braille cell, joiners, variants
+_BLANKS = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
+)
 
 
 def clean_caption(text: str) -> str:
-    """One line with single spaces, that can be stored as UTF-8; the words stay as they are."""
-    # lone surrogates, which JSON can spell, have no UTF-8
-    return _GAPS.sub(" ", text.encode("utf-8", "replace").decode()).strip()
+    """One line with single spaces; the words stay as they are. Empty if nothing of it can be seen, as zero-width characters.
+
+    Half a character, which JSON can spell and UTF-8 cannot, is a `ValueError`.
+    """
+    caption = _GAPS.sub(" ", require_text(text)).strip()
+    return caption if caption.isascii() or _is_visible(caption) else ""
 
 
-def decode_caption(data: bytes) -> str:
-    """The caption in a text file's bytes, whose stray bytes are left out."""
-    return clean_caption(data.decode("utf-8", "replace"))
+def _is_visible(text: str) -> bool:
+    # separators, control and formatting characters
+    return any(unicodedata.category(char) not in ("Zs", "Zl", "Zp", "Cc", "Cf") for char in _BLANKS.sub("", text))
 
 
 def describe_image(data: bytes, file: Path | str, offset: int = 0) -> dict[str, Any]:
@@ -41,9 +52,13 @@ def describe_image(data: bytes, file: Path | str, offset: int = 0) -> dict[str, 
 def describe_file(path: Path) -> dict[str, Any]:
     """As `describe_image` for a file that is an image; a missing, unreadable or huge one is a `ValueError` naming it."""
     try:
-        image = describe_image(path.read_bytes(), path)
+        is_special = path.exists() and not path.is_file() and not path.is_dir()
+        data = b"" if is_special else path.read_bytes()  # a pipe would be waited for
     except OSError as error:
         raise ValueError(f"{path}: listed, but cannot be opened: {error.strerror}") from None
+    except ValueError as error:  # a zero byte
+        raise ValueError(f"{path}: listed, but no file can be called so: {error}") from None
+    image = describe_image(data, path)
     if not image["width"]:
         raise ValueError(f"{path}: not an image that can be read, or one of far too many pixels")
     if image["width"] * image["height"] > MAX_PIXELS:
@@ -69,7 +84,17 @@ def is_inside(name: str) -> bool:
     return not name.startswith("/") and ".." not in name.split("/")
 
 
-def unlisted_files(folder: Path, listed: set[Path], patterns: tuple[str, ...]) -> list[str]:
-    """A problem for every file of `folder` that no list knows; hidden files do not count."""
-    found = {path for pattern in patterns for path in folder.glob(pattern) if not path.name.startswith(".")}
-    return [f"{path}: lies there, but no list names it" for path in sorted(found - listed)]
+PICTURES = (".jpg", ".jpeg", ".png", ".webp")  # what is looked for; a list may name any image
+OTHER_PICTURES = (".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jpe", ".jxl", ".tif", ".tiff")
+ANY_PICTURE = (*PICTURES, *OTHER_PICTURES)
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file is called like a picture, in small letters or capitals."""
+    return path.suffix.lower() in PICTURES
+
+
+def unlisted_files(tree: Tree, listed: set[Path], extensions: tuple[str, ...]) -> list[str]:
+    """A problem for every file of the tree with one of the `extensions` that no list knows, and every entry that was left."""
+    unlisted = [path for path in tree.files if path not in listed and path.suffix.lower() in extensions]
+    return [f"{path}: lies there, but no list names it" for path in sorted(unlisted)] + tree.problems()
