@@ -10,6 +10,7 @@ from PIL import Image
 from dalle.data.image_files import load_image
 from dalle.data.manifest import check_manifest
 from dalle.data.sources.captioned_folder import read_captioned_folder
+from dalle.data.sources.problems import without_notes
 
 PROMPTS = ("the exact same cat on the top as a sketch on the bottom", "the exact same cat on the top colored red on the bottom")
 LINES = [("cat.png", PROMPTS[0]), ("cat.png", f"  {PROMPTS[1]}\n"), ("more/cat 2.jpg", PROMPTS[0])]
@@ -24,7 +25,8 @@ def read(folder):
     cat = str(zlib.crc32((folder / "cat.png").read_bytes()))
     manifest, problems = read_captioned_folder(folder, lambda checksum: "test" if checksum == cat else "train")
     check_manifest(manifest, "test")
-    return manifest, problems
+    assert len(problems) - len(without_notes(problems)) == 1, "a note on what macOS left there"
+    return manifest, without_notes(problems)
 
 
 @pytest.fixture
@@ -96,7 +98,7 @@ def test_text_files_say_the_same_as_the_lines(folder):
     expected, _ = read(folder)
     (folder / "captions.jsonl").unlink()
     (folder / "cat.txt").write_bytes(f"\ufeff{PROMPTS[0]}\r\n\r\n  {PROMPTS[1]}\r\n\r\n".encode())
-    (folder / "more/cat 2.txt").write_bytes(PROMPTS[0].encode() + b"\xff")
+    (folder / "more/cat 2.txt").write_bytes(PROMPTS[0].encode("utf-16"))
     manifest, problems = read(folder)
     assert problems == [] and manifest.drop(columns="pair_id").equals(expected.drop(columns="pair_id"))
     assert manifest.pair_id.tolist() == ["1-0", "1-2", "2-0"]
@@ -144,7 +146,7 @@ def test_a_line_that_cannot_be_used_is_named(folder, line, words):
         ("cat.png", "line 5: has 1 columns"),
         ("cat.png,", 'line 5: no "file", or no "caption"'),
         ("../cat.png,a cat", "line 5: its file '../cat.png' leads out"),
-        ("cat.png,caf\udce9", "line 5: not UTF-8: save the table as 'CSV UTF-8'"),
+        ("cat.png,caf\udce9", "line 5: not UTF-8: byte 0xE9 after 'caf', .*save the file as UTF-8"),
         ('cat.png,"a cat', "line 5: not CSV: unexpected end"),
         ('cat.png,"a cat" on a mat', "line 5: not CSV: ',' expected"),
         (f'cat.png,"{"x" * 200_000}"', "line 5: not CSV: field larger"),
@@ -158,9 +160,9 @@ def test_a_row_that_cannot_be_used_is_named(pictures, row, words):
 
 
 def test_a_table_without_its_columns_is_refused(pictures):
-    for data in (b"", b"image,text\na,b\n", "file,caption\n".encode("utf-16")):
+    for data in (b"", b"image,text\na,b\n", "file\n".encode("utf-16")):
         (pictures / "captions.csv").write_bytes(data)
-        with pytest.raises(ValueError, match="captions.csv: its first line names the columns file, caption and perhaps split"):
+        with pytest.raises(ValueError, match="captions.csv: its first line names the columns, file, caption among them; it is"):
             read(pictures)
 
 
@@ -168,7 +170,7 @@ def test_bytes_that_are_no_text_are_a_problem_of_their_line(folder):
     with open(folder / "captions.jsonl", "ab") as file:
         file.write(b'{"file": "cat.png", "caption": "caf\xe9"}\n')
     manifest, problems = read(folder)
-    assert len(manifest) == 3 and "line 5: not JSON" in problems[0]
+    assert len(manifest) == 3 and "line 5: not UTF-8: byte 0xE9 after " in problems[0]
 
 
 def test_all_that_text_files_lack_is_named_at_once(pictures):
