@@ -149,6 +149,14 @@ def test_one_compressed_shard_among_many_is_a_problem(tmp_path):
     ]
 
 
+def test_shards_that_differ_in_capitals_alone_are_refused(tmp_path):
+    """Their pairs would have the same ids."""
+    for name in ("0.tar", "0.TAR", "1.tar"):
+        write_tar(tmp_path / name, {"a.jpg": JPEG, "a.txt": b"a dog"})
+    with pytest.raises(ValueError, match="two shards are called 0.tar, in capitals or not; rename one"):
+        read_webdataset(tmp_path)
+
+
 def test_members_that_are_not_read_are_counted(tmp_path):
     members = {"a.jpg": JPEG, "a.txt": b"a dog", "a.seg.png": JPEG, "a.cls": b"3", "b.png": JPEG, "b.txt": b"b", "b.cls": b"4"}
     write_tar(tmp_path / "0.tar", {**members, "._a.jpg": b"mac", "__MACOSX/a.jpg": b"mac", "sub/.x/c.jpg": JPEG})

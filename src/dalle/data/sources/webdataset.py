@@ -69,6 +69,10 @@ def iterate_webdataset(folder: Path | str, finished: Path | None = None) -> Iter
     left = _left(tree, len(shards))
     if not shards:
         raise LinesError(f"{folder}: no WebDataset shards; expected\n{TREE.format(folder=folder)}")
+    names = [shard.with_suffix("") for shard in shards]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{folder}: two shards are called {twice.name}{SHARD}, in capitals or not; rename one: pairs go by it")
     large = len(shards) > 1 and sum(shard.stat().st_size for shard in shards) >= POOL_FROM_BYTES
     with Processes((os.cpu_count() or 1) if large else 1) as processes:
         indexed = processes.map(partial(_indexed, folder=folder, finished=finished), shards)
