@@ -1,6 +1,7 @@
 # make repro: environment, then the whole pipeline · make test: environment, then every test · make ui: the runs
 # make test-fast: the tests that neither run the pipeline nor open a browser, for daily work
 # make bench: what is claimed to be fast, measured (make bench-peers, once before: with others' programs to compare with)
+# make fuzz: odd pictures by the ten thousand, each read here and by other programs
 # make torture: stages killed over and over, and what it did to them
 PYTHON ?= python3
 VENV := .venv
@@ -11,7 +12,7 @@ export DVC_NO_ANALYTICS := 1
 WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 export DALLE_PEERS ?= $(CURDIR)/.peers
 
-.PHONY: repro test test-fast ui bench bench-peers torture clean
+.PHONY: repro test test-fast ui bench bench-peers fuzz torture clean
 
 repro: $(VENV)/ready
 	dvc repro
@@ -40,6 +41,9 @@ bench: $(VENV)/ready
 bench-peers: $(VENV)/ready
 	python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(DALLE_PEERS) dalle-pytorch==1.6.6 \
 		rudalle==1.1.3 einops==0.8.2 axial_positional_embedding==0.3.12 rotary-embedding-torch==0.9.1
+
+fuzz: $(VENV)/ready
+	FUZZ_FILES=$${FUZZ_FILES:-20000} python -m pytest tests/data/test_picture_structures.py
 
 torture: $(VENV)/ready
 	python tests/pipeline/torture.py

@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from small_pairs import encoded, make_manifest, picture
@@ -45,6 +45,7 @@ def test_sizes_are_those_of_pil(name):
     assert header_size(IMAGES[name]) == image_files.header_size(IMAGES[name]) != (0, 0)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(IMAGES)), st.data())
 def test_sizes_of_damaged_headers_are_those_of_pil(name, data):
     """One to three bytes of the header changed, then cut anywhere: the same size or the same refusal."""
@@ -70,6 +71,7 @@ def test_whole_files_are_whole_whatever_follows_them(name):
         assert what_is_cut(IMAGES[name] + rest) == ""
 
 
+@settings(deadline=None)
 @given(st.sampled_from(WHOLE), st.data())
 def test_a_file_cut_short_anywhere_is_found(name, data):
     image = IMAGES[name]
@@ -97,6 +99,7 @@ def test_structure_finds_the_planted_damage_that_decoding_finds(tmp_path):
     assert by_structure == by_decoding == [False] * len(whole) + [True] * len(broken)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(WHOLE), st.integers(1, 10_000))
 def test_no_cut_that_decoding_finds_is_missed(tmp_path_factory, name, missing):
     image = IMAGES[name]
