@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgba
 from matplotlib.text import Text
 from PIL import Image
 
@@ -201,6 +202,9 @@ def draw(name, evaluation, images, captions, curves):
         "samples": lambda: samples(captions[:8], {"Validation": images[:8], "DALL-E, best of 8": images[8:]}, dataset="tests"),
         "best_of": lambda: best_of(captions[:4], images.reshape(4, 4, 32, 32, 3), [1, 8, 2, 64], np.ones((4, 4)) / 7),
         "blur_curves": lambda: blur_curves(evaluation, "coco", dataset="tests", reference_size=256, published=True),
+        "blur curves of one": lambda: blur_curves(
+            evaluation[evaluation["blur_radius"] == 0], "coco", dataset="tests", reference_size=256, published=True
+        ),
         "rerank_curves": lambda: rerank_curves(evaluation, "coco", dataset="tests", published=True),
         "caption_accuracy": lambda: caption_accuracy(evaluation, "coco", dataset="tests"),
         "caption accuracy and chance": lambda: caption_accuracy(with_chance(evaluation), "coco", dataset="tests"),
@@ -242,6 +246,7 @@ def test_the_axis_of_the_copies_says_its_ticks_exactly(images):
 
 
 FIGURES = {
+    "blur curves of one": ("Fidelity without blur: tests", "DF-GAN", "ring: reference images seen in training left out"),
     "reconstructions": ("Original", "dVAE", "18.0 dB", "25.0 dB", "higher is better"),
     "samples": ("Validation", "DALL-E", "best of 8", "tests"),
     "best_of": ("best of 64", "best of 8", "first sample", "CLIP"),
@@ -378,6 +383,18 @@ def test_blur_curves_take_the_most_candidates_and_only_one_kind_of_features(eval
     mixed = pd.concat([evaluation, evaluation[evaluation["metric"] == "fid"].assign(features="inception")])
     with pytest.raises(ValueError, match="features.*inception, lite0"):
         blur_curves(mixed, "coco", dataset="tests", reference_size=256, published=True)
+
+
+def test_one_radius_gives_bars(evaluation):
+    unblurred = evaluation[evaluation["blur_radius"] == 0]
+    axes = blur_curves(unblurred, "coco", dataset="tests", reference_size=256, published=True).axes[1]
+    widths = {patch.get_facecolor(): patch.get_width() for patch in axes.patches}
+    colours = {to_rgba(MODELS[name].colour): value for name, value in (("dalle", 60), ("dvae", 30), ("df_gan", 55))}
+    assert widths == colours
+    lines = [line for line in axes.lines if line.get_linestyle() == "-"]
+    np.testing.assert_allclose(sorted(tuple(line.get_xdata()) for line in lines), [(29.9, 30.1), (54.9, 55.1), (59.9, 60.1)])
+    (ring,) = (line for line in axes.lines if line.get_marker() == "o" and len(line.get_xdata()))
+    assert list(ring.get_xdata()) == [60.05]
 
 
 def test_rerank_curves_show_the_sweep_on_a_logarithmic_axis(evaluation):

@@ -2,6 +2,7 @@
 
 import io
 import os
+from contextlib import suppress
 
 import numpy as np
 from PIL import Image
@@ -17,7 +18,7 @@ _UPRIGHT = {  # what brings each orientation upright; 1 is upright
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
     5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
-_PNG_METADATA = (b"eXIf", b"iTXt", b"tEXt", b"zTXt")  # chunks that may tell the orientation, also behind the pixels
+_PNG_METADATA = (b"eXIf", b"iTXt", b"tEXt", b"zTXt")  # chunks that may tell the orientation
 _PNG_DEPTH = 24  # the byte of a PNG with the bits of a value
 
 
@@ -39,19 +40,20 @@ def read_bytes(file: str, offset: int, num_bytes: int) -> bytes:
 def header_size(data: bytes) -> tuple[int, int]:
     """(width, height) as `load_image` would give them, from the header alone; (0, 0) if it cannot be read.
 
-    Only a PNG whose orientation may be told behind its pixels is decoded, as PIL reads no further otherwise.
+    Only a PNG with metadata behind its pixels is decoded: they may say that it lies on its side.
     """
     try:
         with Image.open(io.BytesIO(data)) as image:
             width, height = image.size
-            if image.format != "PNG" or (width * height <= MAX_PIXELS and any(kind in data for kind in _PNG_METADATA)):
-                # PIL says the size of a TIFF as it is when upright, unless its orientation is in XMP
-                said = getattr(image, "tag_v2", {}).get(_ORIENTATION) in _TURNED
-                if (_orientation(image) in _TURNED) != said:
-                    return height, width
+            if image.format == "PNG" and width * height <= MAX_PIXELS and _tells_behind_pixels(data):
+                with suppress(Exception):  # pixels that are damaged are found later, with their reason
+                    image.load()
+            # PIL says the size of a TIFF as it is when upright, unless its orientation is in XMP
+            said = getattr(image, "tag_v2", {}).get(_ORIENTATION) in _TURNED
+            turned = (_orientation(image) in _TURNED) != said
     except Exception:  # damaged headers raise nearly everything: OSError, SyntaxError, struct.error, ...
         return 0, 0
-    return width, height
+    return (height, width) if turned else (width, height)
 
 
 def load_image(file: str, offset: int, num_bytes: int, box: Box = WHOLE) -> np.ndarray:
@@ -96,9 +98,15 @@ def open_rgb(file: str, offset: int, num_bytes: int, draft: tuple[int, int] | No
 def _orientation(image: Image.Image) -> object:
     """What EXIF or XMP says, usually 1 to 8; 1 where they cannot be read, as other decoders leave the picture as it is."""
     try:
-        return image.getexif().get(_ORIENTATION, 1)
+        # that of a PNG would decode the picture first
+        return Image.Image.getexif(image).get(_ORIENTATION, 1)
     except Exception:  # a damaged block raises nearly everything
         return 1
+
+
+def _tells_behind_pixels(png: bytes) -> bool:
+    pixels = png.find(b"IDAT")
+    return any(png.find(kind, pixels) >= 0 for kind in _PNG_METADATA)
 
 
 def _scale_transparency(image: Image.Image, bits: int) -> None:

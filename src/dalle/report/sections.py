@@ -177,10 +177,12 @@ def _measured_words(name: str, domain: str, results: Results) -> tuple[str, str]
             f"{_dashed(table, domain)}.{_floor_words(table, domain)}",
         )
     blurred = table[(table["domain"] == domain) & (table["metric"] == metric) & (table["blur_radius"] > 0)]
-    kind = only_value(blurred, "blur_kind")
+    kind = only_value(blurred, "blur_kind") if len(blurred) else None
+    blur = f"{BLURS.get(kind, kind)}; bands are" if len(blurred) else "without blur; lines are"
     return (
-        f"FID and Inception score against blur on {results.name(domain)} (the paper's Fig. 9{'b' if domain == 'cub' else 'a'})",
-        f"{over}, DALL-E best of {candidates}; {BLURS.get(kind, kind)}; bands are one standard deviation each way"
+        f"FID and Inception score {'against' if len(blurred) else 'without'} blur on {results.name(domain)} "
+        f"(the paper's Fig. 9{'b' if domain == 'cub' else 'a'})",
+        f"{over}, DALL-E best of {candidates}; {blur} one standard deviation each way"
         f"{_dashed(table, domain)}. {_reduced(domain, results)}"
         f"{'' if domain in results.names else 'Below, in panels of their own, published numbers. '}"
         "FID at this number of images is biased upwards, the same for all models: compare within the figure only.",
