@@ -74,9 +74,9 @@ def written() -> Captions:
 
 
 def tuning(captions: Captions) -> dict[str, float]:
-    margins = {}
+    least, margins = config().min_characters, {}
     for language in sorted(LATIN & set(captions) | {"en"}):
-        judged = [caption for caption in captions[language] if sum(map(str.isalpha, caption)) >= config().min_characters]
+        judged = [caption for caption in captions[language] if sum(map(str.isalpha, caption)) >= least]
         margins[language] = np.array([margin for _, margin in nearest_language(judged)])
     result: dict[str, float] = {}
     for tenths in TENTHS:
