@@ -86,7 +86,7 @@ def test_pairs_in_shards_are_estimated_from_their_bytes(tmp_path):
 @pytest.mark.parametrize(
     ("preset", "assignments", "pairs"),
     [
-        ("mini", (), 30_000),
+        ("mini", (), 60_000),
         ("coco", (), 414_113),
         ("cub", ("prepare_data.cub=miniworld",), 10 * 120 * 20),
         ("coco", ("prepare_data.coco=miniworld",), 5 * 1000),

@@ -40,10 +40,10 @@ def blur_curves(
 ) -> Figure:
     """A panel a metric, a line a model, from the tidy evaluation table; `dataset` names the data in words.
 
-    A table of one radius gives bars in the place of lines. Radii are pixels of a picture `reference_size` wide, evenly spaced. Each model is shown at its largest number of
-    candidates, all at one number of images. Dashed lines leave out the reference images that also occur in the training set,
-    where the table has them. With `published`, what was published of the domain stands below, in panels of its own. `labels`
-    are names of models that say more than usual.
+    A table of one radius gives bars in the place of lines. Radii are pixels of a picture `reference_size` wide, evenly spaced.
+    Each model is shown at its largest number of candidates, all at one number of images. Dashed lines leave out the reference
+    images that also occur in the training set, where the table has them. With `published`, what was published of the domain
+    stands below, in panels of its own. `labels` are names of models that say more than usual.
     """
     rows = domain_rows(frame, domain)
     features = only_value(metric_rows(rows, "fid"), "features")
