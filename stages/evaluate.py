@@ -25,7 +25,7 @@ from dalle.generation.decoding import decode_codes
 from dalle.generation.encoding import encode_images
 from dalle.miniworld.reader_accuracy import bird_reader_accuracy, reader_accuracy
 from dalle.miniworld.variety import VARIETIES
-from harness.evaluation_parts import accuracy_rows, candidate_rows, clip_rows, extractor_of, seen_in_training
+from harness.evaluation_parts import accuracy_rows, candidate_rows, clip_rows, extractor_of, num_smaller, seen_in_training
 from harness.rivals import num_candidates, rival_samples
 from harness.run_config import MINIWORLD
 from harness.stage import Stage, run_stage
@@ -41,6 +41,8 @@ def main(stage: Stage) -> None:
     extractor = extractor_of(config, stage.root, device)
     manifest = read_manifest(Path(f"data/prepared/{domain}.parquet"))
     pairs = one_row_per_image(evaluation_pairs(manifest, domain))
+    if smaller := num_smaller(pairs, size):
+        print(f"{domain}: {smaller} of {len(pairs)} reference images are smaller than {size} pixels, and are enlarged to them")
     seen = seen_in_training(domain, pairs["image_id"].tolist(), config, len(captions))
     originals = Originals(images=load_evaluation_images(pairs, size), overlapping=seen)
     reranked = read_reranked(Path(f"reranked/{domain}"))

@@ -18,6 +18,7 @@ from typing import Any
 
 from dalle.config import ConfigError
 from harness.ablation_document import Arm, Document, stages_up_to
+from harness.checks import non_ascii_words
 from harness.failures import stop_signals_interrupt
 from harness.fingerprint import digest_of, digest_of_path
 from harness.freshness import Freshness
@@ -70,6 +71,8 @@ def run_arms(
 
     `check` sees every arm that has just run and raises where it makes no sense to go on.
     """
+    if not str(Path.cwd()).isascii():
+        print(f"WARNING: {non_ascii_words(Path.cwd())}", file=sys.stderr)
     LOGS.mkdir(parents=True, exist_ok=True)
     with hold(LOGS / "lock", what="dalle ablate or dalle seeds", wait=False), stop_signals_interrupt():
         _require_committed(plan.targets, params_file, pipeline_file)
@@ -140,7 +143,8 @@ def _require_committed(targets: Sequence[str], params_file: Path, pipeline_file:
     paths = [*dict.fromkeys([*CODE_PATHS, *sources, str(params_file), str(pipeline_file)])]
     status = subprocess.run(["git", "status", "--porcelain", "--", *paths], capture_output=True, text=True)
     if status.returncode != 0:
-        raise ConfigError("this folder is not in a git repository: what is run here is kept as experiments, in git")
+        said = " ".join(status.stderr.split())
+        raise ConfigError(f"git refuses this folder, and what is run here is kept as experiments, in git: {said}")
     if status.stdout:
         edited = ", ".join(line[3:] for line in status.stdout.splitlines()[:3])
         raise ConfigError(f"uncommitted edits ({edited}): the results could not be attributed; commit or stash them first")

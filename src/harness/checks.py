@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from dalle.data.text_files import escaped
+
 if TYPE_CHECKING:
     from harness.params_tree import Params
     from harness.run_config import RunConfig
@@ -67,12 +69,37 @@ def repository(root: Path) -> Iterator[Finding]:
     else:
         yield Finding(level="ok", what="DVC", text="initialised")
     if any((folder / ".git").exists() for folder in (root, *root.parents)):
-        yield Finding(level="ok", what="git", text="a repository")
+        yield _git(root)
     elif _without_git(root):
         yield Finding(level="note", what="git", text="no repository: dvc repro works, dvc exp does not (git init, and commit)")
     else:
         text = "no repository, in which DVC refuses to work: git init and commit, or dvc config core.no_scm true"
         yield Finding(level="MISSING", what="git", text=text)
+
+
+def _git(root: Path) -> Finding:
+    from harness.lineage import git_refusal
+
+    if (refusal := git_refusal("rev-parse", "--git-dir", folder=root)) is not None:
+        text = f"git refuses this repository, so no run could record its commit: {refusal}"
+        return Finding(level="MISSING", what="git", text=text)
+    if git_refusal("rev-parse", "--verify", "HEAD", folder=root) is not None:
+        text = "a repository without a commit: runs cannot record what they ran, dvc exp does not work (git commit)"
+        return Finding(level="note", what="git", text=text)
+    return Finding(level="ok", what="git", text="a repository")
+
+
+def path(root: Path) -> Iterator[Finding]:
+    """DVC's experiments in copies of the project fail where its path is not ASCII."""
+    if not str(root).isascii():
+        yield Finding(level="note", what="path", text=non_ascii_words(root))
+
+
+def non_ascii_words(root: Path) -> str:
+    return (
+        f"{escaped(root)} has letters that are not ASCII, with which dvc exp run --queue and --temp fail, and so dalle ablate and "
+        "dalle seeds (dvc repro works): move or clone the project into a folder whose whole path is ASCII"
+    )
 
 
 def data(params: "Params", root: Path) -> Iterator[Finding]:

@@ -38,6 +38,7 @@ def examination(params: "Params", root: Path) -> Iterator[Finding]:
     from harness.hardware import available_cores, device_memory, resolve_device
 
     yield from checks.repository(root)
+    yield from checks.path(root)
     yield from checks.data(params, root)
     for features in dict.fromkeys(name for name in (params.evaluate.features, params.train_dvae.fid_features) if name):
         yield checks.weights(features, lambda name: weights_file(name, params.evaluate.weights))

@@ -1,5 +1,6 @@
 """`dalle evaluate`: anybody's samples through the pipeline's own protocol, with no pipeline behind them."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,16 +13,32 @@ from dalle.config import ConfigError
 from dalle.data.evaluation_captions import EVALUATION_SPLITS, evaluation_pairs
 from dalle.data.images import load_evaluation_images
 from dalle.data.manifest import BOX, one_row_per_image, read_manifest
-from dalle.evaluation.folders import folder_digest, picture_files, read_folder, read_folder_by_image
+from dalle.data.sources.rows import describe_files
+from dalle.evaluation.folders import (
+    folder_digest,
+    folder_words,
+    picture_files,
+    read_folder,
+    read_folder_by_image,
+    read_table,
+)
+from dalle.evaluation.picture_files import NUM_NAMED
 from dalle.evaluation.protocol import Protocol
 from dalle.evaluation.samples import read_reranked
-from dalle.evaluation.sweep import Originals, Samples, sweep
+from dalle.evaluation.sweep import Originals, Samples, check, sweep
 from dalle.evaluation.table import Row, read_rows, write_rows
 from dalle.report.figures.blur_curves import blur_curves
 from dalle.report.frames import BLURS, FEATURES, METRICS, most_candidates
 from dalle.report.page import Markdown, PageFigure, Section, Table, write_page
 from dalle.report.style import model_styles, save_figure
-from harness.evaluation_parts import accuracy_rows, clip_rows, evaluation_image_keys, extractor_of, seen_in_training
+from harness.evaluation_parts import (
+    accuracy_rows,
+    clip_rows,
+    evaluation_image_keys,
+    extractor_of,
+    num_smaller,
+    seen_in_training,
+)
 from harness.hardware import configure_torch
 from harness.prepared_sources import own_folders
 from harness.run_config import MINIWORLD
@@ -52,39 +69,51 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
-    """Samples and reference, read and checked; `shown` are the captions of the samples, where they are known."""
+    """Samples and reference, read and checked; `shown` are the captions of the samples, where they are known.
+
+    `words` say what was read of each folder, and what was not.
+    """
 
     samples: Samples
     originals: Originals
     domain: str
     shown: pd.Series | None
+    words: list[str]
 
 
 def evaluate_folder(request: Request, params: "Params") -> Iterator[str]:
     """Write evaluate.csv, blur_curves.png and README.md into `request.out`; yields what to say on a terminal.
 
-    Everything is read and checked before the first feature is taken. A killed call goes on with the radius it was at.
+    Everything is read and checked before the first feature is taken, and the table is there, and said, before anything is
+    drawn of it. A killed call goes on with the radius it was at.
     """
     protocol, device = params.evaluate, configure_torch(params.run)
-    others = {path.name for path in request.out.iterdir()} if request.out.is_dir() else set()
-    if request.out.is_file() or others - {TABLE, FIGURE, PAGE, UNFINISHED}:
-        raise ConfigError(f"--out {request.out}: holds something else; name a folder of its own")
+    check_out(request)
     opened = open_samples(request, protocol, params.image_size if request.resize else None)
+    yield from opened.words
     domain, model = opened.domain, opened.samples
+    check([model], opened.originals, protocol)
+    pipeline = read_rows(_pipeline_csv(domain)) if _pipeline_csv(domain).is_file() else None
+    digest = folder_digest(request.folder)
     extractor = extractor_of(protocol, Path(), device)
     unfinished = request.out / UNFINISHED
-    rows = sweep([model], opened.originals, extractor, protocol, domain=domain, seed=params.seed, finished=unfinished)
+    unfinished.mkdir(parents=True, exist_ok=True)
+    rows = []
     if opened.shown is not None:
         over = {"domain": domain, "model": request.name}
         rows += clip_rows(model.images, opened.shown, device=device, **over)
         if domain in EVALUATION_SPLITS and getattr(params.prepare_data, domain) == MINIWORLD:
             rows += accuracy_rows(model.images, opened.shown, **over)
+    rows += sweep([model], opened.originals, extractor, protocol, domain=domain, seed=params.seed, finished=unfinished)
     write_rows(rows, request.out / TABLE)
-    own, found = read_rows(request.out / TABLE), comparable(rows, domain, model, params)
+    own, found = read_rows(request.out / TABLE), comparable(rows, domain, model, params, pipeline)
     table = own if isinstance(found, str) else pd.concat([own, found], ignore_index=True)
     note = found if isinstance(found, str) else f"beside it what this pipeline measured ({_pipeline_csv(domain)})"
     if request.resize:
         note = f"samples reduced from {model.images.file_size} to {model.images.shape[1]} pixels a side; {note}"
+    yield from terminal_lines(table)
+    yield note
+    yield f"sha256 of the samples, for evaluate.external: {digest}"
     folders = own_folders()
     figure = blur_curves(
         table,
@@ -94,12 +123,26 @@ def evaluate_folder(request: Request, params: "Params") -> Iterator[str]:
         published=domain not in folders,
     )
     save_figure(figure, request.out / FIGURE)
-    write_summary(table, request, protocol, len(opened.originals.images), note)
+    write_summary(table, request, protocol, len(opened.originals.images), "; ".join([note, *opened.words]))
     shutil.rmtree(unfinished)
-    yield from terminal_lines(table)
-    yield note
-    yield f"sha256 of the samples, for evaluate.external: {folder_digest(request.folder)}"
     yield f"written: {request.out / TABLE}, {FIGURE}, {PAGE}"
+
+
+def check_out(request: Request) -> None:
+    """A ConfigError where results would be mixed with something else, or cannot be written; nothing is written yet."""
+    out = request.out
+    others = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    if out.is_file() or others - {TABLE, FIGURE, PAGE, UNFINISHED}:
+        raise ConfigError(f"--out {out}: holds something else; name a folder of its own")
+    for folder in (request.folder, Path(request.against)):
+        if folder.is_dir() and out.resolve().is_relative_to(folder.resolve()):
+            raise ConfigError(
+                f"--out {out}: lies in {folder}, whose pictures are evaluated: the next call would take the figure for one; "
+                "name a folder outside of it"
+            )
+    nearest = next(parent for parent in (out, *out.absolute().parents) if parent.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise ConfigError(f"--out {out}: nothing can be written to {nearest}; name another folder")
 
 
 def open_samples(request: Request, protocol: Protocol, size: int | None) -> Opened:
@@ -110,6 +153,7 @@ def open_samples(request: Request, protocol: Protocol, size: int | None) -> Open
         if size is not None:
             raise ConfigError(f"--resize: {request.folder} has a ranking.csv, so it is of a pipeline with a size of its own")
         samples, shown = Samples.ranked(request.name, read_reranked(request.folder)), None
+        used = [request.folder / file for file in read_table(request.folder / "samples.csv", ("file",))["file"]]
     else:
         if request.match == "image_id":
             found = read_folder_by_image(request.folder, evaluation_image_keys(request.against), size)
@@ -117,10 +161,11 @@ def open_samples(request: Request, protocol: Protocol, size: int | None) -> Open
             found = read_folder(request.folder, captions, size)
             if found.captions is None and request.match == "caption_id":
                 raise ConfigError(f"--match caption_id: {request.folder} has no samples.csv with captions; add --captions CSV")
-        samples = Samples.single(request.name, found.images)
+        samples, used = Samples.single(request.name, found.images), found.images.files
         shown = found.captions["caption"] if found.captions is not None else None
-    originals, domain = open_reference(request.against, samples, protocol)
-    return Opened(samples=samples, originals=originals, domain=domain, shown=shown)
+    originals, domain, words = open_reference(request.against, samples, protocol)
+    words = folder_words(request.folder, used) + words
+    return Opened(samples=samples, originals=originals, domain=domain, shown=shown, words=words)
 
 
 def check_match(request: Request) -> None:
@@ -139,31 +184,55 @@ def check_match(request: Request) -> None:
         raise ConfigError("--captions: with --match none nobody knows which of them a sample was drawn for; leave one out")
 
 
-def open_reference(against: str, samples: Samples, protocol: Protocol) -> tuple[Originals, str]:
-    """The reference at the size of the samples, through the crop that evaluations use, and its name in the table."""
+def open_reference(against: str, samples: Samples, protocol: Protocol) -> tuple[Originals, str, list[str]]:
+    """The reference at the size of the samples, through the crop that evaluations use, its name in the table, and words on it.
+
+    Where most images are smaller than the samples they are refused, as smaller samples are; the number of fewer is said.
+    """
     size = samples.images.shape[1]
     if against in EVALUATION_SPLITS:
         pairs = one_row_per_image(evaluation_pairs(read_manifest(Path(f"data/prepared/{against}.parquet")), against))
+        words = _enlarged(against, pairs, size)
         seen = seen_in_training(against, pairs["image_id"].tolist(), protocol, len(samples.winners))
-        return Originals(images=load_evaluation_images(pairs, size), overlapping=seen), against
-    if not Path(against).is_dir():
+        return Originals(images=load_evaluation_images(pairs, size), overlapping=seen), against, words
+    folder = Path(against)
+    if not folder.is_dir():
         raise ConfigError(f"--against {against}: neither a domain ({', '.join(EVALUATION_SPLITS)}) nor a folder of images")
-    files = picture_files(Path(against))
-    sizes = [file.stat().st_size for file in files]
-    places = pd.DataFrame({"file": list(map(str, files)), "offset": 0, "num_bytes": sizes, **dict.fromkeys(BOX, 0)})
-    return Originals(images=load_evaluation_images(places, size), overlapping=None), Path(against).resolve().name
+    files = picture_files(folder)
+    described = describe_files(files)
+    unreadable = [image for image in described if isinstance(image, str)]
+    if unreadable:
+        more = f"; and {len(unreadable) - NUM_NAMED} more" if len(unreadable) > NUM_NAMED else ""
+        raise ConfigError(f"--against {against}: {'; '.join(unreadable[:NUM_NAMED])}{more}")
+    places = pd.DataFrame(described).assign(**dict.fromkeys(BOX, 0))
+    words = folder_words(folder, files) + _enlarged(against, places, size)
+    return Originals(images=load_evaluation_images(places, size), overlapping=None), folder.resolve().name, words
 
 
-def comparable(rows: list[Row], domain: str, samples: Samples, params: "Params") -> pd.DataFrame | str:
-    """The pipeline's own rows of this domain where they may stand beside `rows`, or a sentence that says why they may not."""
+def _enlarged(against: str, images: pd.DataFrame, size: int) -> list[str]:
+    """How many reference images are enlarged to the samples' size, in words; a ConfigError if it is most of them."""
+    number = num_smaller(images, size)
+    words = f"{number} of {len(images)} reference images are smaller than the samples' {size} pixels"
+    if 2 * number > len(images):
+        raise ConfigError(
+            f"--against {against}: {words}, and enlarging them would change every score; "
+            "take larger ones, or reduce the samples (--resize reduces them to image_size)"
+        )
+    return [f"{words}, and were enlarged to them"] if number else []
+
+
+def comparable(
+    rows: list[Row], domain: str, samples: Samples, params: "Params", ours: pd.DataFrame | None
+) -> pd.DataFrame | str:
+    """`ours`, the pipeline's own rows of this domain, where they may stand beside `rows`, or a sentence on why they may not."""
     path = _pipeline_csv(domain)
-    if not path.is_file():
+    if ours is None:
         return f"alone: this pipeline has not evaluated {domain}"
     if samples.images.shape[1] != params.image_size:
         sizes = f"{samples.images.shape[1]} pixels a side, the pipeline's {params.image_size}"
         hint = "; --resize reduces them to it" if samples.images.shape[1] > params.image_size else ""
         return f"alone: these samples have {sizes}{hint}"
-    ours, mine = read_rows(path), pd.DataFrame(rows)
+    mine = pd.DataFrame(rows)
     if (ours["model"] == samples.model).any():
         return f"alone: {path} has a model called {samples.model} already; choose another --name"
     for column in ("features", "blur_kind", "num_samples", "blur_radius"):
@@ -226,13 +295,9 @@ def _read_captions(path: Path | None) -> pd.DataFrame | None:
     if path is None:
         return None
     try:
-        captions = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"--captions {path}: cannot be read: {error}") from None
-    for column in ("caption_id", "caption"):
-        if column not in captions:
-            raise ConfigError(f"--captions {path}: column {column} is missing (it has: {', '.join(captions.columns)})")
-    return captions
+        return read_table(path, ("caption_id", "caption"))
+    except ValueError as error:
+        raise ConfigError(f"--captions {error}") from None
 
 
 def _pipeline_csv(domain: str) -> Path:

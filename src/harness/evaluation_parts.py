@@ -11,7 +11,7 @@ from dalle.clip.model import encode_images, images_to_tensor, load_clip
 from dalle.clip.scoring import clip_scores
 from dalle.data.bpe import CaptionTokenizer
 from dalle.data.evaluation_captions import evaluation_pairs
-from dalle.data.manifest import read_manifest
+from dalle.data.manifest import BOX, read_manifest
 from dalle.evaluation.caption_accuracy import caption_accuracy_rows, oracle_rows
 from dalle.evaluation.clip_score import clip_score_rows
 from dalle.evaluation.extractors import ClipFeatures, FeatureExtractor, open_extractor
@@ -59,6 +59,14 @@ def seen_in_training(domain: str, image_ids: Sequence[str], protocol: Protocol, 
         print(f"{domain}: no scores without the {seen.sum()} of {len(seen)} reference images seen in training: {error}")
         return None
     return seen
+
+
+def num_smaller(images: pd.DataFrame, size: int) -> int:
+    """How many of a manifest's images, or of their boxes, are less than `size` pixels wide or high."""
+    boxed = (images[list(BOX)] != 0).any(axis=1)
+    left, top, right, bottom = (images[column] for column in BOX)
+    width, height = (images["width"].where(~boxed, right - left), images["height"].where(~boxed, bottom - top))
+    return int((np.minimum(width, height) < size).sum())
 
 
 def external_samples(

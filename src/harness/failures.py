@@ -20,6 +20,7 @@ def exit_code_of(name: str, work: Callable[[], int | None]) -> int:
 
     DALLE_TRACEBACK=1 always shows the traceback.
     """
+    print_anything()
     try:
         return work() or 0
     except MENDABLE as error:
@@ -36,6 +37,13 @@ def exit_code_of(name: str, work: Callable[[], int | None]) -> int:
     except Exception:
         traceback.print_exc()
         return 1
+
+
+def print_anything() -> None:
+    """Let a terminal that lacks an arrow, or a letter of a file's name, show its number: it is no reason to lose what follows."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # not what tests put in its place
+            stream.reconfigure(errors="backslashreplace")
 
 
 def one_line(error: BaseException) -> str:

@@ -76,8 +76,12 @@ def find_revisions(names: Sequence[str]) -> list[Revision]:
     All is the workspace, or HEAD where `dvc exp run` has left the workspace as one of the experiments, and every experiment
     that is not an arm of an ablation.
     """
-    if _git("rev-parse", "--git-dir").returncode != 0:
-        raise ConfigError("this folder is not in a git repository: experiments are kept in git (MLflow's runs: --runs STAGE)")
+    asked = _git("rev-parse", "--git-dir")
+    if asked.returncode != 0:
+        raise ConfigError(
+            "this folder is not in a git repository, or git refuses it: experiments are kept in git (MLflow's runs: --runs "
+            f"STAGE); git says: {' '.join(asked.stderr.decode(errors='replace').split())}"
+        )
     experiments = _experiments()
     if names:
         return list(dict.fromkeys(_find(name, experiments) for name in names))

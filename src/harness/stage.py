@@ -22,7 +22,16 @@ from harness.failures import exit_code_of, stop_signals_interrupt
 from harness.fingerprint import Fingerprint, digest_of, take_fingerprint, verify_unchanged
 from harness.hardware import configure_torch
 from harness.journal import open_journal
-from harness.lineage import RunRecord, all_params, git_state, is_code, upstream_runs, workspace_root, write_record
+from harness.lineage import (
+    RunRecord,
+    all_params,
+    git_refusal,
+    git_state,
+    is_code,
+    upstream_runs,
+    workspace_root,
+    write_record,
+)
 from harness.locks import hold
 from harness.machine import describe_machine
 from harness.outputs import metrics_text, written_whole
@@ -113,6 +122,9 @@ class Stage:
         self.finished = True
         shown = ", ".join(f"{key} {value:.6g}" for key, value in list(metrics.items())[:NUM_SHOWN])
         print(f"{self._entry.address}: done in {record.seconds:.1f} s" + (f", {shown}" if shown else ""))
+        if record.commit is None:
+            why = git_refusal("rev-parse", "--verify", "HEAD") or "git did not say when the run began"
+            print(f"WARNING: {self._entry.address}: this run records no commit, so its code is not known: {why}", file=sys.stderr)
 
     def close(self) -> None:
         """Delete checkpoint and scratch: called by `run_stage` when all is recorded."""

@@ -1,9 +1,19 @@
+import os
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
-from dalle.evaluation.folders import folder_digest, image_keys, read_folder, read_folder_by_image
+from dalle.evaluation.folders import (
+    folder_digest,
+    folder_words,
+    image_keys,
+    picture_files,
+    read_folder,
+    read_folder_by_image,
+)
 
 
 def picture(path, *, size=(16, 16), mode="RGB", shade=0):
@@ -126,10 +136,77 @@ def rgb48(width, height):
 
 def test_fewer_than_two_images_and_no_folder(tmp_path):
     picture(tmp_path / "one" / "a.png")
-    with pytest.raises(ValueError, match="one: holds 1 PNG or JPEG images; an evaluation needs at least 2"):
+    with pytest.raises(ValueError, match="one: holds 1 PNG, JPEG or WebP images; an evaluation needs at least 2"):
         read_folder(tmp_path / "one", None)
     with pytest.raises(ValueError, match="nowhere: no such folder"):
         read_folder(tmp_path / "nowhere", None)
+
+
+def test_pictures_behind_links_are_read_and_each_folder_once(tmp_path):
+    for shade in range(3):
+        picture(tmp_path / "photos/a" / f"{shade}.png", shade=shade)
+    for shade in range(3, 8):
+        picture(tmp_path / "disk2/b" / f"{shade}.png", shade=shade)
+    (tmp_path / "photos/b").symlink_to(tmp_path / "disk2/b")
+    (tmp_path / "photos/a/up").symlink_to(tmp_path / "photos")
+    (tmp_path / "photos/again").symlink_to(tmp_path / "disk2/b")
+    assert read_folder(tmp_path / "photos", None).images[:][:, 0, 0, 0].tolist() == list(range(8))
+
+
+def other_format(folder):
+    picture(folder / "d4.png")
+    (folder / "d4.png").rename(folder / "d4.TIFF")
+
+
+def dead_link(folder):
+    (folder / "d4.png").symlink_to(folder / "nowhere.png")
+
+
+def not_utf8(folder):
+    (folder / "d4.png").write_bytes((folder / "a1.png").read_bytes())
+    os.rename(folder / "d4.png", os.fsencode(folder) + b"/d\xe9.png")
+
+
+@pytest.mark.parametrize(
+    ("add", "message"),
+    [
+        (other_format, r"d4\.TIFF: a picture in a format that is not read"),
+        (dead_link, r"d4\.png: a link that leads nowhere"),
+        (not_utf8, r"d\\xe9\.png: its name is not UTF-8"),
+    ],
+)
+def test_more_than_a_hundredth_that_falls_away_is_an_error(tmp_path, add, message):
+    for number in range(99):
+        picture(tmp_path / f"{number:02}.png", shade=number)
+    (tmp_path / "a1.png").symlink_to("00.png")
+    add(tmp_path)
+    assert len(picture_files(tmp_path)) == 100
+    counted, named = folder_words(tmp_path, picture_files(tmp_path))
+    assert counted.startswith(f"{tmp_path}: 101 entries, 100 used; left: ") and re.search(message, named)
+    (tmp_path / "a1.png").unlink()
+    (tmp_path / "00.png").unlink()
+    with pytest.raises(ValueError, match="1 entries cannot be used beside 98 pictures, more than 1%: .*" + message):
+        picture_files(tmp_path)
+
+
+def test_names_match_in_whatever_form_their_accents_are(tmp_path):
+    for name, shade in (("cafe\u0301", 1), ("b", 2)):
+        picture(tmp_path / f"{name}.png", shade=shade)
+    captions = pd.DataFrame({"caption_id": ["b", "caf\u00e9"], "caption": ["x", "y"]})
+    assert read_folder(tmp_path, captions).images[:][:, 0, 0, 0].tolist() == [2, 1]
+    listing(tmp_path, [("1", "caf\u00e9.png", "y"), ("2", "b.png", "x")])
+    assert read_folder(tmp_path, None).images[:][:, 0, 0, 0].tolist() == [1, 2]
+    (tmp_path / "samples.csv").unlink()
+    assert len(read_folder_by_image(tmp_path, {"caf\u00e9", "b"}).images) == 2
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_samples_csv_as_a_spreadsheet_saves_it(folder, encoding):
+    (folder / "samples.csv").write_bytes("Caption_ID;File;Caption\r\n1;c3.png;a; b\r\n".replace("a; b", '"a; b"').encode(encoding))
+    for name in ("a1", "b7"):
+        with (folder / "samples.csv").open("ab") as file:
+            file.write(f"{name};{name}.png;x\r\n".encode(encoding.replace("utf-16", "utf-16-le").replace("-sig", "")))
+    assert read_folder(folder, None).captions["caption"].tolist() == ["a; b", "x", "x"]
 
 
 def test_the_digest_is_of_names_and_bytes(folder):

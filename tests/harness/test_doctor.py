@@ -30,10 +30,16 @@ def place(folder: Path, names: tuple[str, ...]) -> None:
             path.touch()
 
 
+def make_repository(folder: Path) -> None:
+    for arguments in (["init"], ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "--allow-empty", "--message", "first"]):
+        subprocess.run(["git", *arguments, "--quiet"], cwd=folder, check=True)
+
+
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A folder in which everything is as it should be for `mini`."""
-    place(tmp_path, (".dvc/", ".git/", "presets/"))
+    place(tmp_path, (".dvc/", "presets/"))
+    make_repository(tmp_path)
     (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
     (tmp_path / "requirements.lock").write_text("torch==1.0\npandas==2.0\n")
     (tmp_path / "params.yaml").write_text((ROOT / "presets/mini.yaml").read_text())
@@ -119,19 +125,44 @@ def test_a_project_without_a_lock(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("names", "config", "levels"),
+    ("dvc", "git", "config", "levels"),
     [
-        ((".dvc/", ".git/"), "", ["ok", "ok"]),
-        ((".dvc/",), "[core]\n    no_scm = true\n", ["ok", "note"]),
-        ((".dvc/",), "[core]\n    autostage = false\n", ["ok", "MISSING"]),
-        ((".git/",), None, ["MISSING", "ok"]),
+        (True, True, "", ["ok", "ok"]),
+        (True, False, "[core]\n    no_scm = true\n", ["ok", "note"]),
+        (True, False, "[core]\n    autostage = false\n", ["ok", "MISSING"]),
+        (False, True, None, ["MISSING", "ok"]),
     ],
 )
-def test_git_and_dvc(tmp_path, names, config, levels):
-    place(tmp_path, names)
+def test_git_and_dvc(tmp_path, dvc, git, config, levels):
+    if dvc:
+        place(tmp_path, (".dvc/",))
+    if git:
+        make_repository(tmp_path)
     if config is not None:
         (tmp_path / ".dvc/config").write_text(config)
     assert [finding.level for finding in checks.repository(tmp_path)] == levels
+
+
+def test_a_repository_that_git_refuses_is_missing_with_its_own_words(project, capsys, monkeypatch):
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own switch for what containers do
+    code, found = examined(capsys)
+    assert code == 1 and found["git"].startswith("MISSING git refuses this repository")
+    assert "dubious ownership" in found["git"] and "git config --global --add safe.directory" in found["git"]
+
+
+def test_a_repository_without_a_commit_is_told_what_it_lacks(tmp_path):
+    place(tmp_path, (".dvc/",))
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    finding = list(checks.repository(tmp_path))[-1]
+    assert finding.level == "note" and "without a commit" in finding.text
+    assert list(checks.repository(tmp_path / "nowhere"))[-1].level == "MISSING"
+
+
+def test_a_path_that_is_not_ascii_is_noted_with_the_way_out(tmp_path):
+    assert list(checks.path(Path("/work/plain"))) == []
+    (finding,) = checks.path(Path("/work/Bücher"))
+    assert finding.level == "note" and "/work/Bücher" in finding.text
+    assert "dvc exp run --queue and --temp fail" in finding.text and "move or clone the project" in finding.text
 
 
 @pytest.mark.parametrize("missing", COCO)

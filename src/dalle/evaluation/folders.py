@@ -2,15 +2,24 @@
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
+from dalle.data.sources.problems import MAX_PROBLEM_FRACTION
+from dalle.data.sources.walking import HIDDEN, READ_ALREADY, Tree, normalized, walk
+from dalle.data.text_files import escaped, table_rows
 from dalle.evaluation.picture_files import NUM_NAMED, ImageFiles
 
-SUFFIXES = {".png", ".jpg", ".jpeg"}
+LISTS = ("samples.csv", "ranking.csv")
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
+OTHER_PICTURES = {
+    ".avif", ".bmp", ".gif", ".heic", ".jfif", ".jp2", ".jpe", ".jxl", ".pgm", ".ppm", ".tga", ".tif", ".tiff",
+}  # fmt: skip
+OTHER_FORMAT = "a picture in a format that is not read (.png, .jpg, .jpeg and .webp are): convert it, and say how"
 # what follows an image's key: AttnGAN KEY_s-1.png, DM-GAN KEY_s-1_3.png (round 3), DF-GAN KEY_s16.png.png or KEY_  0.png
 STAMP = re.compile(r"(_s-?\d[\d_.-]*|_ +\d+)$")
 
@@ -36,7 +45,9 @@ def read_folder(folder: Path, captions: pd.DataFrame | None, size: int | None = 
         return FolderSamples(images=ImageFiles(found, size), captions=None)
     if listed is None:
         _require_unique([file.stem for file in found], f"{folder}: image names")
-        listed = pd.DataFrame({"caption_id": [file.stem for file in found], "file": found})
+        known = {normalized(caption_id): caption_id for caption_id in captions["caption_id"]}
+        ids = [known.get(normalized(file.stem), file.stem) for file in found]
+        listed = pd.DataFrame({"caption_id": ids, "file": found})
     if captions is not None:
         _require_unique(captions["caption_id"], "captions: caption_id")
         differing = set(listed["caption_id"]) ^ set(captions["caption_id"])
@@ -65,7 +76,8 @@ def read_folder_by_image(folder: Path, keys: Collection[str], size: int | None =
         told = {file: (image_id,) for file, image_id in zip(listed["file"], listed["image_id"], strict=True)}
     else:
         absent, told = [], {file: _names(file.relative_to(folder)) for file in found}
-    unknown = [file for file, names in told.items() if not any(name in keys for name in names)]
+    known = set(map(normalized, keys))
+    unknown = [file for file, names in told.items() if not any(normalized(name) in known for name in names)]
     problems = [
         f"{len(files)} {words}: {', '.join(map(str, files[:NUM_NAMED]))}"
         for files, words in ((absent, "listed and not there"), (unknown, "of no evaluation image"))
@@ -94,13 +106,39 @@ def image_keys(pairs: pd.DataFrame) -> set[str]:
 
 
 def picture_files(folder: Path) -> list[Path]:
-    """All PNG and JPEG files below `folder`, by name; fewer than two are a ValueError."""
+    """All PNG, JPEG and WebP files below `folder` and behind links, by name; fewer than two are a ValueError.
+
+    So is a folder of which more than a hundredth falls away: pictures in other formats, names that are not UTF-8, links that
+    lead nowhere, folders that cannot be listed.
+    """
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder")
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    tree = walk(folder)
+    found, lost = sorted(filter(_is_picture, tree.files)), _lost(tree)
+    if len(lost) > MAX_PROBLEM_FRACTION * (len(found) + len(lost)):
+        named = "; ".join(f"{escaped(path)}: {reason}" for path, reason in list(lost.items())[:NUM_NAMED])
+        more = f"; and {len(lost) - NUM_NAMED} more" if len(lost) > NUM_NAMED else ""
+        raise ValueError(
+            f"{folder}: {len(lost)} entries cannot be used beside {len(found)} pictures, more than {MAX_PROBLEM_FRACTION:.0%}: "
+            f"{named}{more}; mend or remove them"
+        )
     if len(found) < 2:
-        raise ValueError(f"{folder}: holds {len(found)} PNG or JPEG images; an evaluation needs at least 2")
+        raise ValueError(f"{folder}: holds {len(found)} PNG, JPEG or WebP images; an evaluation needs at least 2")
     return found
+
+
+def folder_words(folder: Path, used: Collection[Path]) -> list[str]:
+    """How many entries there are below `folder`, how many are `used`, how many are left by reason; then those that are lost."""
+    tree, used = walk(folder), set(used)
+    reasons = Counter(tree.left.values())
+    for path in tree.files:
+        if path.parent == folder and path.name in LISTS:
+            reasons["a list"] += 1
+        elif path not in used:
+            reasons[_why_unused(path)] += 1
+    left = "; ".join(f"{reason} ({number})" for reason, number in sorted(reasons.items()))
+    counts = f"{folder}: {len(tree.files) + len(tree.left)} entries, {len(used)} used"
+    return [counts + (f"; left: {left}" if left else ""), *(f"{escaped(path)}: {why}" for path, why in _lost(tree).items())]
 
 
 def folder_digest(folder: Path) -> str:
@@ -127,15 +165,42 @@ def _listed(folder: Path, found: Sequence[Path]) -> pd.DataFrame | None:
 
 
 def _read_listing(path: Path, column: str) -> pd.DataFrame:
-    """A samples.csv with `file`, once each and below its folder, and `column`."""
-    listed = pd.read_csv(path, dtype=str, keep_default_na=False)
-    for name in (column, "file"):
-        if name not in listed:
-            hint = "; image ids alone are match: image_id" if name == "caption_id" and "image_id" in listed else ""
-            raise ValueError(f"{path}: column {name} is missing (it has: {', '.join(listed.columns)}){hint}")
-    listed["file"] = [path.parent / file for file in listed["file"]]
+    """A samples.csv with `file`, once each and below its folder, and `column`; as any spreadsheet saves it."""
+    listed = read_table(path, (column, "file"))
+    there = walk(path.parent).on_disk(listed["file"].tolist())
+    listed["file"] = [path.parent / there[file] for file in listed["file"]]
     _require_unique(listed["file"], f"{path}: file")
     return listed
+
+
+def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """A CSV of text with at least the `columns`, as any spreadsheet saves it; what cannot be read is a ValueError naming it."""
+    problems: list[str] = []
+    table = pd.DataFrame([cells for _, cells in table_rows(path, (), problems)], dtype=str)
+    if problems:
+        raise ValueError("; ".join(problems[:NUM_NAMED]))
+    for name in columns:
+        if name not in table:
+            hint = "; image ids alone are match: image_id" if name == "caption_id" and "image_id" in table else ""
+            raise ValueError(f"{path}: column {name} is missing (it has: {', '.join(table.columns)}){hint}")
+    return table
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES
+
+
+def _lost(tree: Tree) -> dict[Path, str]:
+    """By path why an entry that may be somebody's picture is not read."""
+    lost = {path: reason for path, reason in tree.left.items() if reason not in (HIDDEN, READ_ALREADY)}
+    return lost | {path: OTHER_FORMAT for path in tree.files if path.suffix.lower() in OTHER_PICTURES}
+
+
+def _why_unused(path: Path) -> str:
+    suffix = path.suffix.lower()
+    if suffix in OTHER_PICTURES:
+        return OTHER_FORMAT
+    return "not listed in samples.csv" if suffix in SUFFIXES else f"no picture: {escaped(suffix) or 'no extension'}"
 
 
 def _names(file: Path) -> tuple[str, ...]:
