@@ -15,7 +15,14 @@ from dalle.data.manifest import BOX, read_manifest
 from dalle.evaluation.caption_accuracy import caption_accuracy_rows, oracle_rows
 from dalle.evaluation.clip_score import clip_score_rows
 from dalle.evaluation.extractors import ClipFeatures, FeatureExtractor, open_extractor
-from dalle.evaluation.folders import FolderSamples, folder_digest, image_keys, read_folder, read_folder_by_image
+from dalle.evaluation.folders import (
+    FolderSamples,
+    folder_digest,
+    folder_words,
+    image_keys,
+    read_folder,
+    read_folder_by_image,
+)
 from dalle.evaluation.overlap import read_overlap
 from dalle.evaluation.protocol import Protocol
 from dalle.evaluation.samples import RerankedSamples
@@ -74,7 +81,7 @@ def external_samples(
 ) -> dict[str, FolderSamples]:
     """The folders of `evaluate.external` for a domain, by name, with an image for each of the `captions` (caption_id, caption).
 
-    A ValueError names a folder that has changed, does not fit the captions or the `size` in pixels, or holds what is no sample.
+    What was read of each folder, and what was not, is printed. A ValueError names a folder that has changed, does not fit the captions or the `size` in pixels, or holds what is no sample.
     """
     found = {}
     for config in configs:
@@ -88,6 +95,8 @@ def external_samples(
             digest = folder_digest(folder)
             if digest != config.sha256:
                 raise ValueError(f"{who}: {folder} has sha256 {digest}, params.yaml says {config.sha256}")
+            for words in folder_words(folder, samples.images.files):
+                print(words)
             found[config.name] = samples
     return found
 

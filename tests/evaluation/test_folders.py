@@ -121,6 +121,17 @@ def test_sixteen_bits_a_channel(folder):
         read_folder(folder, None)
 
 
+@pytest.mark.parametrize(("options", "words"), [({"exif": b""}, "is turned by its EXIF"), ({"transparency": (0, 0, 0)}, "has a transparent")])
+def test_what_decoders_show_differently_is_refused(folder, options, words):
+    if "exif" in options:
+        exif = Image.Exif()
+        exif[0x0112] = 3
+        options = {"exif": exif}
+    Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(folder / "a1.png", **options)
+    with pytest.raises(ValueError, match=rf"a1\.png: {words}"):
+        read_folder(folder, None)
+
+
 def rgb48(width, height):
     """A PNG with three channels of 16 bits, which Pillow cannot write."""
     import struct

@@ -214,3 +214,13 @@ def test_what_a_diverging_training_says_is_known(monkeypatch):
     with pytest.raises(FloatingPointError) as error:
         loop._update(state, None, None, None, optim, None)
     assert NO_NUMBER.search(str(error.value))[0] == "the loss is inf at update 7"
+
+
+def test_a_path_that_is_not_ascii_is_warned_of_with_the_way_out(tmp_path, monkeypatch, capsys):
+    (tmp_path / "Bücher").mkdir()
+    monkeypatch.chdir(tmp_path / "Bücher")
+    plan = ablation_runs.Plan(title="", base={}, arms=[], targets=[])
+    with pytest.raises((OSError, ValueError)):  # there is no project
+        ablation_runs.run_arms(plan, Path("params.yaml"), Path("dvc.yaml"))
+    error = capsys.readouterr().err
+    assert "WARNING: " in error and "Bücher has letters that are not ASCII" in error and "move or clone the project" in error

@@ -1,4 +1,5 @@
 import json
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,19 @@ def test_a_stage_sees_its_name_item_params_and_options(project, toy_tree):
     assert seen == {"name": "sample", "item": "cub", "root": project, "rate": 1e-4, "device": "cpu"}
     assert json.loads(Path("runs/sample-cub.json").read_text())["stage"] == "sample@cub"
     assert not Path("reports/metrics").exists()
+
+
+def test_a_run_without_a_commit_says_so_when_it_ends(project, toy_tree, capsys, monkeypatch):
+    commands = "git init --quiet", "git -c user.name=t -c user.email=t@t commit --quiet --allow-empty --message first"
+    for command in commands:
+        subprocess.run(command.split(), check=True)
+    (project / "models").mkdir()
+    assert execute(finish, "train", [], toy_tree) == 0 and "records no commit" not in capsys.readouterr().err
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own switch for what containers do
+    assert execute(finish, "train", [], toy_tree) == 0
+    error = capsys.readouterr().err
+    assert "WARNING: train: this run records no commit" in error and "detected dubious ownership" in error
+    assert json.loads(Path("runs/train.json").read_text())["commit"] is None
 
 
 @pytest.mark.parametrize(

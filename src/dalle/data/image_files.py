@@ -50,7 +50,7 @@ def header_size(data: bytes) -> tuple[int, int]:
                     image.load()
             # PIL says the size of a TIFF as it is when upright, unless its orientation is in XMP
             said = getattr(image, "tag_v2", {}).get(_ORIENTATION) in _TURNED
-            turned = (_orientation(image) in _TURNED) != said
+            turned = (orientation(image) in _TURNED) != said
     except Exception:  # damaged headers raise nearly everything: OSError, SyntaxError, struct.error, ...
         return 0, 0
     return (height, width) if turned else (width, height)
@@ -88,14 +88,14 @@ def open_rgb(file: str, offset: int, num_bytes: int, draft: tuple[int, int] | No
                 image.load()
                 if image.format == "PNG":
                     _scale_transparency(image, bits=data[_PNG_DEPTH])
-                turn = _UPRIGHT.get(_orientation(image))
+                turn = _UPRIGHT.get(orientation(image))
                 return _to_rgb(image if turn is None else image.transpose(turn))
     except Exception as error:  # decoders raise nearly everything on damaged files
         raise ValueError(f"{where}: cannot be decoded: {error}") from None
     raise ValueError(f"{where}: {pixels} pixels, more than the {MAX_PIXELS} that are opened")
 
 
-def _orientation(image: Image.Image) -> object:
+def orientation(image: Image.Image) -> object:
     """What EXIF or XMP says, usually 1 to 8; 1 where they cannot be read, as other decoders leave the picture as it is."""
     try:
         # that of a PNG would decode the picture first

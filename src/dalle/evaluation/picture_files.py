@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from dalle.data.image_files import orientation
 from dalle.data.images import evaluation_crop
 
 NUM_NAMED = 5  # problems in one message
@@ -86,11 +87,15 @@ def _size_or_problem(file: Path) -> tuple[int, int] | str:
         with Image.open(file) as image:
             image.load()
             mode, size, is_png = image.mode, image.size, image.format == "PNG"
+            turned, clear = orientation(image) in range(2, 9), "transparency" in image.info
         bits = _bits_of_png(file) if is_png else 8
     except Exception as error:  # decoders raise nearly everything on damaged files
         return f"{file}: cannot be read as an image: {error}"
     if mode != "RGB" or bits != 8:
         return f"{file}: is {mode} with {bits} bits a channel, samples are RGB with 8: convert it, and say how"
+    if turned or clear:
+        what = "is turned by its EXIF or XMP" if turned else "has a transparent colour"
+        return f"{file}: {what}, samples are as they are stored: convert it, and say how"
     return size
 
 
