@@ -81,7 +81,8 @@ def external_samples(
 ) -> dict[str, FolderSamples]:
     """The folders of `evaluate.external` for a domain, by name, with an image for each of the `captions` (caption_id, caption).
 
-    What was read of each folder, and what was not, is printed. A ValueError names a folder that has changed, does not fit the captions or the `size` in pixels, or holds what is no sample.
+    What was read of each folder, and what was not, is printed. A ValueError names a folder that has changed, does not fit the
+    captions or the `size` in pixels, or holds what is no sample.
     """
     found = {}
     for config in configs:

@@ -40,7 +40,7 @@ def exit_code_of(name: str, work: Callable[[], int | None]) -> int:
 
 
 def print_anything() -> None:
-    """Let a terminal that lacks an arrow, or a letter of a file's name, show its number: it is no reason to lose what follows."""
+    """Let a terminal that lacks an arrow, or a letter of a file's name, show its number: that is no reason to end the work."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # not what tests put in its place
             stream.reconfigure(errors="backslashreplace")

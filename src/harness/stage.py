@@ -124,7 +124,8 @@ class Stage:
         print(f"{self._entry.address}: done in {record.seconds:.1f} s" + (f", {shown}" if shown else ""))
         if record.commit is None:
             why = git_refusal("rev-parse", "--verify", "HEAD") or "git did not say when the run began"
-            print(f"WARNING: {self._entry.address}: this run records no commit, so its code is not known: {why}", file=sys.stderr)
+            text = f"this run records no commit, so its code is not known: {why}"
+            print(f"WARNING: {self._entry.address}: {text}", file=sys.stderr)
 
     def close(self) -> None:
         """Delete checkpoint and scratch: called by `run_stage` when all is recorded."""

@@ -108,7 +108,10 @@ chunks = st.one_of(
     st.builds(lambda checksum: chunk(b"vpAg", b"whatever", checksum), st.integers(1, 9)),  # a wrong checksum
 )
 # depth, colour type, channels
-KINDS = [(1, 0, 1), (2, 0, 1), (4, 0, 1), (8, 0, 1), (16, 0, 1), (8, 2, 3), (16, 2, 3), (8, 4, 2), (16, 4, 2), (8, 6, 4), (16, 6, 4)]
+KINDS = [
+    *((depth, 0, 1) for depth in (1, 2, 4, 8, 16)),
+    *((depth, colour, channels) for colour, channels in ((2, 3), (4, 2), (6, 4)) for depth in (8, 16)),
+]
 
 
 def _profile(block: bytes) -> bytes:

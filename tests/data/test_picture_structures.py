@@ -75,7 +75,7 @@ TABLE, FRAME, SCAN = (JPEG.index(bytes([0xFF, kind])) for kind in (0xDB, 0xC0, 0
         JPEG[:-2] + b"\xff\xff" + JPEG[-2:],
         PROGRESSIVE[:SECOND_SCAN] + b"\xff\xff" + PROGRESSIVE[SECOND_SCAN:],
     ],
-    ids=["before a table", "before the frame", "before the scan", "stray FF 00", "stray bytes", "before the end", "between scans"],
+    ids=["before a table", "before the frame", "before the scan", "stray FF 00", "stray bytes", "before the end", "later scan"],
 )
 def test_bytes_that_decoders_pass_over_do_not_make_a_jpeg_cut(tmp_path, data):
     assert header_size(data) == (24, 16) == opened(data).size

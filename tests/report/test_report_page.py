@@ -1,6 +1,7 @@
 """The page shows every figure and number it is given, says what they are over, and cannot be broken by a caption."""
 
 import copy
+import dataclasses
 import re
 
 import numpy as np
@@ -95,6 +96,16 @@ def test_page_contains_every_figure_once_and_is_byte_identical(tmp_path, results
     assert len(captions) == 2
     for caption in captions:
         assert all(words in caption for words in ("EfficientNet-Lite0", "300 images", "best of 8", "PIL", "standard deviation"))
+
+
+def test_one_blur_radius_is_no_error_of_the_page(tmp_path, results):
+    figures = figure_files(tmp_path / "reports" / "figures")
+    table = results.evaluation
+    unblurred = dataclasses.replace(results, evaluation=table[table["blur_radius"] == 0])
+    page = tmp_path / "reports" / "README.md"
+    write_page(page, "DALL-E", summary(unblurred), page_sections(unblurred, figures, {}))
+    text = page.read_text()
+    assert "FID and Inception score against blur" not in text and "without blur; lines are one standard deviation" in text
 
 
 def test_a_figure_that_is_not_there_or_unknown_is_named(tmp_path, results):
