@@ -97,8 +97,8 @@ def path(root: Path) -> Iterator[Finding]:
 
 def non_ascii_words(root: Path) -> str:
     return (
-        f"{escaped(root)} has letters that are not ASCII, with which dvc exp run --queue and --temp fail, and so do dalle ablate "
-        "and dalle seeds (dvc repro works): move or clone the project into a folder whose whole path is ASCII"
+        f"{escaped(root)} has letters that are not ASCII, with which dvc exp run --queue and --temp fail, and so do "
+        "dalle ablate and dalle seeds (dvc repro works): move or clone the project into a folder whose whole path is ASCII"
     )
 
 

@@ -86,10 +86,11 @@ def git_state() -> tuple[str | None, bool | None]:
 def git_refusal(*arguments: str, folder: Path = Path()) -> str | None:
     """What git says in the place of an answer, in one line; None where it answers."""
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=20, cwd=folder)
+        done = subprocess.run(["git", *arguments], capture_output=True, timeout=20, cwd=folder)
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"git cannot be run: {error}"
-    return None if done.returncode == 0 else " ".join(done.stderr.split()) or f"git ended with {done.returncode}"
+    said = " ".join(done.stderr.decode(errors="replace").split())
+    return None if done.returncode == 0 else said or f"git ended with {done.returncode}"
 
 
 def _git(*arguments: str) -> str | None:
