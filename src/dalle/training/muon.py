@@ -90,7 +90,10 @@ def orthogonalised(matrix: Tensor) -> Tensor:
 
 
 def hidden_matrices(model: nn.Module) -> list[nn.Parameter]:
-    """The weights of the linear layers and convolutions that lie within lists of layers: not of stems, heads, embeddings."""
+    """The weights of the linear layers and convolutions that lie within lists of layers: of the prior those of its blocks.
+
+    Embeddings and heads that stand alone are not among them, as Muon's authors advise.
+    """
     layers = (nn.Linear, nn.Conv2d)
     lists = [module for module in model.modules() if isinstance(module, nn.ModuleList | nn.Sequential)]
     inner = [layer.weight for of in lists for layer in of.modules() if isinstance(layer, layers)]
