@@ -2,6 +2,7 @@
 
 import os
 
+import hypothesis
 import pytest
 import torch
 
@@ -11,6 +12,10 @@ FIRST = ("test_smoke.py", "test_own_folder.py", "test_identity.py", "test_other_
 # with pytest-xdist there is a process for every core
 THREADS = 1 if "PYTEST_XDIST_WORKER" in os.environ else torch.get_num_threads()
 torch.set_num_threads(THREADS)
+
+# how long an example takes depends on what else the machine does
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 def pytest_addoption(parser):

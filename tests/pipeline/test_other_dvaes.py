@@ -101,7 +101,7 @@ def test_a_finished_dvae_takes_the_place_of_stage_1(finished, tmp_path):
     project.edit("init: scratch", "init: external/dvae")
     project.edit("init_sha256: null", f"init_sha256: {sha256}")
     text = (project.folder / "params.yaml").read_text()
-    changed = re.sub(r"(?s)(train_dvae:.*?optim:\s+updates: )\d+", r"\g<1>0", text, count=1)
+    changed = re.sub(r"(?s)(train_dvae:.*?optim:.*?\n    updates: )\d+", r"\g<1>0", text, count=1)
     (project.folder / "params.yaml").write_text(changed)
     assert repro(project)[0] == {"train_dvae", "report"}
     assert outs(project)["models/dvae"] == outs(finished)["models/dvae"]

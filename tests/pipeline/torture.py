@@ -106,8 +106,9 @@ class Torture:
             self._wait_for_end(address)
 
     def _wait_for_end(self, address: str) -> None:
+        """Until no process of the stage is left; one that is ending has lost its name before it lets go of its journal."""
         deadline = time.monotonic() + 120
-        while pids := processes(self.project.folder, address):
+        while (pids := processes(self.project.folder, address)) or self._in_work(address):
             time.sleep(0.05)
             if time.monotonic() > deadline:
                 kill(pids, signal.SIGKILL)
