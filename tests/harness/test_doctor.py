@@ -159,9 +159,9 @@ def test_a_repository_without_a_commit_is_told_what_it_lacks(tmp_path):
 
 
 def test_a_path_that_is_not_ascii_is_noted_with_the_way_out(tmp_path):
-    assert list(checks.path(Path("/work/plain"))) == []
-    (finding,) = checks.path(Path("/work/Bücher"))
-    assert finding.level == "note" and "/work/Bücher" in finding.text
+    assert list(checks.path(Path("/data/plain"))) == []
+    (finding,) = checks.path(Path("/data/Bücher"))
+    assert finding.level == "note" and "/data/Bücher" in finding.text
     assert "dvc exp run --queue and --temp fail" in finding.text and "move or clone the project" in finding.text
 
 
