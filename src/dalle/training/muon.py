@@ -1,6 +1,6 @@
 """Muon: matrices move along their momentum made orthogonal (Jordan et al. 2024), everything else by AdamW.
 
-The paper knows AdamW alone. A training of minutes reaches with Muon in one update what takes AdamW two or three.
+The paper knows AdamW alone.
 """
 
 import math
@@ -76,9 +76,9 @@ def direction(momentum: Tensor) -> Tensor:
 
 
 def orthogonalised(matrix: Tensor) -> Tensor:
-    """A matrix (m, n) with the same singular vectors and all singular values about 1, between 0.7 and 1.2.
+    """A matrix (m, n) with the same singular vectors, its singular values brought near 1 unless they are far below the largest.
 
-    Newton and Schulz's iteration in its quintic form, in float32; a matrix of zeros stays one.
+    Newton and Schulz's iteration in its quintic form, in float32; a matrix of zeros stays one of zeros.
     """
     a, b, c = COEFFICIENTS
     wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
